@@ -1,0 +1,1 @@
+"""Settings and strict YAML: what operators write, read once and checked before anything starts."""

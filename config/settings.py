@@ -1,0 +1,289 @@
+"""Every setting of the proxy, merged once: defaults, then a YAML file, the environment, and flags.
+
+This module owns the names, the ranges and the defaults of settings; `default.yaml` says each of
+them again for people, and a test compares the two. `load_settings` is the only reader of the
+environment; everything else is handed a frozen `Settings`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from elision.config.errors import ConfigError
+from elision.config.problems import Path, Problem, describe, nearest
+from elision.config.strict_yaml import Document, read_document, validate
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+PREFIX = "ELISION_"
+SETTINGS_FILE = "ELISION_SETTINGS"
+"""The variable that names the settings file where no flag does."""
+
+T = TypeVar("T")
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+def _upstream(url: str) -> str:
+    """Return an upstream's base URL without the `/v1` and the slashes at its end; "" stays as it is."""
+    if not url:
+        return url
+    parts = _split(url)
+    if parts is None or parts[0] not in ("http", "https"):
+        raise ValueError("must be a URL such as https://api.openai.com")
+    _, user, rest = parts
+    if user:
+        raise ValueError("must hold no user or password; clients' own keys are passed on")
+    if rest:
+        raise ValueError("must have no query and no fragment; give the base URL alone")
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _redis(url: str) -> str:
+    parts = _split(url)
+    if parts is None or parts[0] not in ("redis", "rediss"):
+        raise ValueError("must be a URL such as redis://127.0.0.1:6379/0")
+    return url
+
+
+def _split(url: str) -> tuple[str, bool, bool] | None:
+    """Return scheme, whether a user is named, whether a query follows; None if it is no URL."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return None
+    if not usable or any(character.isspace() for character in url):
+        return None
+    return parts.scheme, "@" in parts.netloc, bool(parts.query or parts.fragment)
+
+
+def _filled(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large what clients send may be."""
+
+    __pydantic_config__ = _STRICT
+
+    body_mib: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] = 32
+    header_kib: Annotated[int, Field(ge=1, le=1024)] = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long the proxy waits, in seconds."""
+
+    __pydantic_config__ = _STRICT
+
+    connect_s: Seconds = 10.0
+    first_byte_s: Seconds = 600.0
+    idle_s: Seconds = 300.0
+    drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Outcomes that are kept for the next request."""
+
+    __pydantic_config__ = _STRICT
+
+    memory_mib: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 256
+    ttl_s: Seconds = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compressor:
+    """The compressor's process."""
+
+    __pydantic_config__ = _STRICT
+
+    start_timeout_s: Seconds = 180.0
+    stuck_after_s: Seconds = 60.0
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    cache_dir: FilePath | None = None
+    queue_limit: Annotated[int, Field(ge=1)] = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What is written to standard error."""
+
+    __pydantic_config__ = _STRICT
+
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that an operator may choose; `default.yaml` explains each.
+
+    Attributes:
+        upstream: base URL without `/v1` and without a slash at its end; "" where none was given.
+        policies: directory of policy files; None: nothing is compressed.
+        redis: URL that may hold a password, hence not in the repr; None: memory only.
+        tokenizers: (glob of model names, path of its `tokenizer.json`), in the order written.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    upstream: Annotated[str, AfterValidator(_upstream)] = ""
+    host: Annotated[str, AfterValidator(_filled)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8484
+    policies: FilePath | None = None
+    redis: Annotated[str, AfterValidator(_redis)] | None = field(default=None, repr=False)
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    cache: Cache = Cache()
+    compressor: Compressor = Compressor()
+    tokenizers: dict[str, FilePath] = field(default_factory=dict)
+    log: Log = Log()
+
+
+def load_settings(
+    file: FilePath | None, environ: Mapping[str, str], flags: Mapping[str, object]
+) -> Settings:
+    """Merge defaults, file, `ELISION_*` variables and flags; the later wins.
+
+    Args:
+        file: the settings file; None: what `ELISION_SETTINGS` names, else no file.
+        environ: the process's environment; only `ELISION_*` is looked at. An empty value counts
+            as not set.
+        flags: by the setting's name, dotted inside a group (`log.format`); None is not given.
+    Raises: ConfigError with a line for each wrong thing, of all three sources at once.
+    """
+    named = environ.get(SETTINGS_FILE, "")
+    file = file or (FilePath(named) if named else None)
+    layers: list[Callable[[], _Layer]] = [
+        lambda: _from_environment(environ),
+        lambda: _from_flags(flags),
+    ]
+    if file is not None:
+        chosen = file
+        layers.insert(0, lambda: _from_file(chosen))
+    settings = Settings()
+    problems: list[str] = []
+    for layer in layers:
+        try:
+            given = layer()
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            settings = _overlay(settings, given.settings, given.keys)
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """The settings of one source, and which of them it gave: nested mappings of keys."""
+
+    settings: Settings
+    keys: Mapping[str, Any]
+
+
+def _from_file(file: FilePath) -> _Layer:
+    document = read_document(file)
+    settings = validate(document, Settings)
+    keys = document.data if isinstance(document.data, Mapping) else {}
+    return _Layer(_rebased(settings, document), keys)
+
+
+def _rebased(settings: Settings, document: Document) -> Settings:
+    """Read relative paths in a settings file as relative to that file."""
+    base = FilePath(document.file).parent
+    cache_dir = settings.compressor.cache_dir
+    return replace(
+        settings,
+        policies=base / settings.policies if settings.policies else None,
+        compressor=replace(settings.compressor, cache_dir=base / cache_dir if cache_dir else None),
+        tokenizers={glob: base / path for glob, path in settings.tokenizers.items()},
+    )
+
+
+def _from_environment(environ: Mapping[str, str]) -> _Layer:
+    known = {PREFIX + "__".join(path).upper(): path for path in setting_paths()}
+    nested: dict[str, Any] = {}
+    problems: list[str] = []
+    for variable, value in sorted(environ.items()):
+        if not variable.startswith(PREFIX) or variable == SETTINGS_FILE or not value:
+            continue
+        if variable not in known:
+            problems.append(f"{variable}: unknown variable; {nearest(variable, known)}")
+            continue
+        path = known[variable]
+        if path == ("tokenizers",):
+            problems.append(f"{variable}: cannot be set by a variable; write it in a settings file")
+            continue
+        _put(nested, path, value)
+    return _checked(nested, _variable, problems)
+
+
+def _from_flags(flags: Mapping[str, object]) -> _Layer:
+    nested: dict[str, Any] = {}
+    for name, value in flags.items():
+        if value is not None:
+            _put(nested, tuple(name.split(".")), str(value))
+    return _checked(nested, _flag, [])
+
+
+def _checked(nested: dict[str, Any], name: Callable[[Path], str], problems: list[str]) -> _Layer:
+    """Validate texts as settings; `name` says what the operator calls a setting here."""
+    adapter = TypeAdapter(Settings)
+    settings = Settings()
+    try:
+        settings = adapter.validate_strings(nested)
+    except ValidationError as error:
+        found: list[Problem] = describe(error, adapter.json_schema(), nested)
+        problems += [f"{name(problem.path)}: {problem.message}" for problem in found]
+    if problems:
+        raise ConfigError(problems)
+    return _Layer(settings, nested)
+
+
+def _variable(path: Path) -> str:
+    return PREFIX + "__".join(map(str, path)).upper()
+
+
+def _flag(path: Path) -> str:
+    return "--" + "-".join(map(str, path)).replace("_", "-")
+
+
+def _put(nested: dict[str, Any], path: tuple[str, ...], value: str) -> None:
+    for step in path[:-1]:
+        nested = nested.setdefault(step, {})
+    nested[path[-1]] = value
+
+
+def setting_paths() -> tuple[tuple[str, ...], ...]:
+    """Return the path of every setting: `("port",)`, `("timeouts", "connect_s")`, ..."""
+    paths: list[tuple[str, ...]] = []
+    defaults = Settings()
+    for item in fields(Settings):
+        group = getattr(defaults, item.name)
+        if is_dataclass(group):
+            paths += [(item.name, inner.name) for inner in fields(group)]
+        else:
+            paths.append((item.name,))
+    return tuple(paths)
+
+
+def _overlay(base: T, given: T, keys: Mapping[str, Any]) -> T:
+    """Return `base` with the values of `given` at `keys`; both are dataclasses of one type."""
+    changes: dict[str, Any] = {}
+    for key, inner in keys.items():
+        value = getattr(given, key)
+        is_group = is_dataclass(value) and isinstance(inner, Mapping)
+        changes[key] = _overlay(getattr(base, key), value, inner) if is_group else value
+    return replace(base, **changes)  # type: ignore[type-var]
