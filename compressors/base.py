@@ -9,10 +9,11 @@ be cached on their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the proxy uses these types without numpy's start-up time and memory
+    import numpy as np
+    from numpy.typing import NDArray
 
 OptionValue = str | int | float | bool
 
@@ -35,8 +36,8 @@ class Units:
         importance: (N,) float64, larger means more worth keeping. Finite.
     """
 
-    bounds: NDArray[np.int64]
-    importance: NDArray[np.float64]
+    bounds: "NDArray[np.int64]"
+    importance: "NDArray[np.float64]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,6 @@ class TokenCounter(Protocol):
         """Return the number of tokens of `text`; special-token literals count as plain text."""
         ...
 
-    def starts(self, text: str) -> NDArray[np.int64]:
+    def starts(self, text: str) -> "NDArray[np.int64]":
         """Return (T,) ascending character offsets at which the tokens of `text` start."""
         ...

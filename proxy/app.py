@@ -1,0 +1,220 @@
+"""The composition of the product: the only place that chooses concrete classes.
+
+`serve` runs the proxy until it is told to stop. One HTTP worker runs here; several are processes of
+their own (`elision.proxy.workers`), which share one compressor process and one port.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+from elision.compressors.base import Method
+from elision.compressors.registry import method_names
+from elision.config.settings import Settings
+from elision.proxy import logs
+from elision.proxy.admin import Admin, Readiness
+from elision.proxy.cache import CacheBackend, MemoryCache
+from elision.proxy.handler import Deps, Handler, http_server
+from elision.proxy.policy_source import PolicySet, load_policies
+from elision.proxy.records import LogSink
+from elision.proxy.rewriter import PassThrough, Rewriter
+from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
+from elision.proxy.worker import CompressorClient, CompressorKeeper
+from elision.proxy.worker_process import WorkerOptions
+
+EXIT_CANNOT_START = 3
+_MIB = 1024 * 1024
+
+
+def serve(settings: Settings) -> int:
+    """Run the proxy until SIGTERM or SIGINT; return the process's exit code.
+
+    Raises:
+        ConfigError: a policy file is wrong.
+    """
+    logs.configure(settings.log.format, settings.log.level)
+    policies = policies_of(settings)
+    if settings.workers > 1:
+        from elision.proxy.workers import supervise
+
+        return run(supervise(settings, policies))
+    return run(serve_here(settings, policies, socket=None))
+
+
+def policies_of(settings: Settings) -> PolicySet | None:
+    """Return the policies that the settings name, None where they name none."""
+    return load_policies(settings.policies, method_names()) if settings.policies else None
+
+
+def run(main: Awaitable[int]) -> int:
+    """Run a coroutine on uvloop where there is one."""
+
+    async def awaited() -> int:
+        return await main
+
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(awaited())
+    return uvloop.run(awaited())
+
+
+async def serve_here(settings: Settings, policies: PolicySet | None, socket: str | None) -> int:
+    """Run one HTTP worker in this process.
+
+    Args:
+        settings: everything that is set.
+        policies: the teams' policies, None to pass everything through.
+        socket: of a compressor process that somebody else keeps; None to keep one here if needed.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        handler = await _handler(settings, policies, socket, stack)
+        server = http_server(handler, settings.limits.header_kib * 1024)
+        try:
+            listening = await loop.create_server(
+                server, settings.host, settings.port, reuse_port=settings.workers > 1, backlog=1024
+            )
+        except OSError as error:
+            return cannot_listen(settings, error)
+        _announce(settings, listening.sockets[0].getsockname()[1])
+        await stop.wait()
+        listening.close()
+        await drained(handler, settings.timeouts.drain_s)
+        await server.shutdown(timeout=0.5)
+    return 0
+
+
+def cannot_listen(settings: Settings, error: OSError) -> int:
+    """Tell that the address is not to be had; return the exit code for it."""
+    told = f"error: cannot listen on {settings.host}:{settings.port} ({error.strerror or error}); "
+    sys.stderr.write(told + "choose another address with --host and --port\n")
+    return EXIT_CANNOT_START
+
+
+async def drained(handler: Handler, limit_s: float) -> None:
+    """Wait until no request is under way, at most `limit_s` seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            while handler.active:
+                await asyncio.sleep(0.05)
+
+
+def worker_options(settings: Settings, socket: str) -> WorkerOptions:
+    """Return what the compressor process is to know."""
+    compressor = settings.compressor
+    return WorkerOptions(
+        socket=socket,
+        threads=compressor.threads,
+        cache_dir=str(compressor.cache_dir) if compressor.cache_dir else None,
+        tokenizers={pattern: str(path) for pattern, path in settings.tokenizers.items()},
+        queue_limit=compressor.queue_limit,
+        stuck_after_s=compressor.stuck_after_s,
+        start_timeout_s=compressor.start_timeout_s,
+        log_level=settings.log.level,
+    )
+
+
+def methods_of(policies: PolicySet) -> tuple[Method, ...]:
+    """Return every method that a policy may call, without repeats, in order of appearance."""
+    uses = [rule.use for policy in policies.all() for rule in policy.rules]
+    return tuple(dict.fromkeys(Method(use.method, use.options) for use in uses if use.method != "keep"))
+
+
+async def _handler(
+    settings: Settings, policies: PolicySet | None, socket: str | None, stack: AsyncExitStack
+) -> Handler:
+    limits = UpstreamLimits(
+        connect_s=settings.timeouts.connect_s,
+        first_byte_s=settings.timeouts.first_byte_s,
+        idle_s=settings.timeouts.idle_s,
+        header_bytes=settings.limits.header_kib * 1024,
+    )
+    upstream = AiohttpUpstream(settings.upstream, limits)
+    stack.push_async_callback(upstream.close)
+    rewriter: Rewriter = PassThrough()
+    readiness: Callable[[], Readiness] = _always_ready
+    if policies is not None:
+        rewriter, readiness = await _with_policies(settings, policies, socket, stack)
+    deps = Deps(upstream, rewriter, LogSink(), Admin(readiness), settings.limits.body_mib * _MIB)
+    return Handler(deps)
+
+
+async def _with_policies(
+    settings: Settings, policies: PolicySet, socket: str | None, stack: AsyncExitStack
+) -> tuple[Rewriter, Callable[[], Readiness]]:
+    from elision.compressors.tokens import Counters
+    from elision.proxy.pipeline import Pipeline
+    from elision.proxy.planner import Planner
+    from elision.proxy.policy_rewriter import PolicyRewriter
+
+    methods = methods_of(policies)
+    tasks = await stack.enter_async_context(Background())
+    if methods and socket is None:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="elision-"))
+        socket = str(Path(folder) / "compressor.sock")
+        tasks.start(CompressorKeeper(worker_options(settings, socket)).run())
+    client = CompressorClient(socket or "", methods)
+    if methods:
+        tasks.start(client.run())
+    cache = _cache(settings)
+    stack.push_async_callback(cache.close)
+    pipeline = Pipeline(cache, client)
+    stack.push_async_callback(pipeline.close)
+    counters = Counters({pattern: str(path) for pattern, path in settings.tokenizers.items()})
+
+    def readiness() -> Mapping[str, object]:
+        return {"ready": client.ready and not client.errors, "methods": client.errors}
+
+    return PolicyRewriter(Planner(policies, counters.for_model), pipeline), readiness
+
+
+def _cache(settings: Settings) -> CacheBackend:
+    if settings.redis:
+        from elision.proxy.cache_redis import RedisCache
+
+        return RedisCache.from_url(settings.redis, settings.cache.ttl_s)
+    return MemoryCache(settings.cache.memory_mib * _MIB, settings.cache.ttl_s)
+
+
+def _always_ready() -> Readiness:
+    return {"ready": True}
+
+
+def _announce(settings: Settings, port: int) -> None:
+    log = logging.getLogger("elision.app")
+    log.info("Listening on http://%s:%s, upstream %s", settings.host, port, settings.upstream)
+
+
+class Background:
+    """Tasks that live as long as the proxy; cancelled, and waited for, at the end."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[object, object, None]) -> None:
+        """Run `work` until the end of the proxy."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(_tell_failure)
+        self._tasks.append(task)
+
+    async def __aenter__(self) -> "Background":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _tell_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logging.getLogger("elision.app").error("A background task ended", exc_info=error)

@@ -1,0 +1,223 @@
+"""One request from its first to its last byte.
+
+The order of things and nothing else: receive, rewrite, send, stream back, record. Bodies that
+nobody looks into stream both ways; answers always do, chunk by chunk as they arrive.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from elision.proxy.admin import Admin
+from elision.proxy.errors import ProxyError, UpstreamError
+from elision.proxy.headers import Headers, decoded, for_client, for_upstream, value_of
+from elision.proxy.records import RecordSink, Report, RequestRecord
+from elision.proxy.rewriter import Rewriter
+from elision.proxy.sse import UsageObserver
+from elision.proxy.teams import split_team
+from elision.proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
+from multidict import CIMultiDict
+
+_REJECTED = frozenset((400, 422))
+"""Statuses that a rewritten body may have caused; the original is then sent once instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What a request needs of the rest of the proxy."""
+
+    upstream: Upstream
+    rewriter: Rewriter
+    records: RecordSink
+    admin: Admin
+    body_limit_bytes: int
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The state of one request on its way."""
+
+    request: web.BaseRequest
+    team: str
+    path: str
+    headers: Headers
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started: float = field(default_factory=time.perf_counter)
+    waited_s: float = 0.0
+    overhead_ms: float = 0.0
+    report: Report = field(default_factory=Report)
+    resent: bool = False
+    status: int = 0
+    error: str = ""
+    observer: UsageObserver | None = None
+
+    def own_headers(self) -> Headers:
+        """Return the `x-elision-*` headers of the answer, which starts now."""
+        self.overhead_ms = (time.perf_counter() - self.started - self.waited_s) * 1000
+        overhead = f"{self.overhead_ms:.2f}"
+        pairs = [("x-elision-request-id", self.request_id), ("x-elision-overhead-ms", overhead)]
+        return pairs + self.report.headers()
+
+
+class RelayedResponse(web.StreamResponse):
+    """A response that carries the upstream's headers and none of aiohttp's own."""
+
+    async def _prepare_headers(self) -> None:
+        absent = [name for name in ("Content-Type", "Date", "Server") if name not in self.headers]
+        await super()._prepare_headers()
+        for name in absent:
+            self.headers.pop(name, None)
+
+
+class Handler:
+    """Answers requests; `web.Server` calls it once per request."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self.active = 0
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one request and record it, however it ends."""
+        if request.path.startswith("/elision/"):
+            return await self._deps.admin.answer(request)
+        team, path = split_team(request.raw_path)
+        exchange = Exchange(request, team, path, decoded(request.raw_headers))
+        self.active += 1
+        try:
+            return await self._served(exchange)
+        except ProxyError as failure:
+            exchange.error, exchange.status = failure.code, failure.status
+            return _answer(exchange, failure)
+        except (asyncio.CancelledError, ConnectionError):
+            exchange.error = exchange.error or "client_disconnected"
+            raise
+        finally:
+            self.active -= 1
+            self._record(exchange)
+
+    async def _served(self, exchange: Exchange) -> web.StreamResponse:
+        body = await self._body(exchange)
+        if isinstance(body, bytes):
+            rewrite = await self._deps.rewriter.rewrite(body, exchange.team)
+            exchange.report = rewrite.report
+            response = await self._send(exchange, rewrite.body)
+            if rewrite.changed and response.status in _REJECTED:
+                response.close()
+                exchange.resent = True
+                exchange.report = rewrite.report.withdrawn(f"upstream_{response.status}")
+                response = await self._send(exchange, body)
+        else:
+            response = await self._send(exchange, body)
+        try:
+            return await self._relay(exchange, response)
+        finally:
+            response.close()
+
+    async def _body(self, exchange: Exchange) -> bytes | AsyncIterator[bytes] | None:
+        """Return the request's body: bytes if it is to be looked into, else a stream, or None."""
+        request = exchange.request
+        if not request.body_exists:
+            return None
+        if value_of(exchange.headers, "expect").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not self._deps.rewriter.wants(request.method, exchange.path, exchange.team):
+            return request.content.iter_any()
+        if value_of(exchange.headers, "content-encoding"):
+            exchange.report = Report(team=exchange.team, bypass=("encoded_body",))
+            return request.content.iter_any()
+        started = time.perf_counter()
+        body = await _read_up_to(request, self._deps.body_limit_bytes)
+        exchange.waited_s += time.perf_counter() - started
+        if len(body) <= self._deps.body_limit_bytes:
+            return bytes(body)
+        exchange.report = Report(team=exchange.team, bypass=("body_too_large",))
+        return _then(bytes(body), request)
+
+    async def _send(self, exchange: Exchange, body: bytes | AsyncIterator[bytes] | None) -> UpstreamResponse:
+        headers = for_upstream(exchange.headers, body_replaced=isinstance(body, bytes))
+        started = time.perf_counter()
+        try:
+            return await self._deps.upstream.send(
+                UpstreamRequest(exchange.request.method, exchange.path, headers, body)
+            )
+        finally:
+            exchange.waited_s += time.perf_counter() - started
+
+    async def _relay(self, exchange: Exchange, response: UpstreamResponse) -> web.StreamResponse:
+        """Stream the answer to the client, watching for usage in passing."""
+        headers = for_client(response.headers)
+        kind, encoding = value_of(headers, "content-type"), value_of(headers, "content-encoding")
+        observer = exchange.observer = UsageObserver(kind, encoding)
+        exchange.status = response.status
+        out = RelayedResponse(
+            status=response.status,
+            reason=response.reason,
+            headers=CIMultiDict(headers + exchange.own_headers()),
+        )
+        await out.prepare(exchange.request)
+        try:
+            while chunk := await response.read():
+                await out.write(chunk)
+                observer.feed(chunk)
+        except UpstreamError as failure:
+            exchange.error = failure.code
+            if exchange.request.transport is not None:
+                exchange.request.transport.abort()  # a clean end would pass for the whole answer
+            raise ConnectionResetError(failure.code) from failure
+        observer.close()
+        await out.write_eof()
+        return out
+
+    def _record(self, exchange: Exchange) -> None:
+        total_s = time.perf_counter() - exchange.started
+        self._deps.records.add(
+            RequestRecord(
+                request_id=exchange.request_id,
+                method=exchange.request.method,
+                path=exchange.path.partition("?")[0],
+                status=exchange.status,
+                report=exchange.report,
+                usage=exchange.observer.usage if exchange.observer is not None else None,
+                overhead_ms=exchange.overhead_ms,
+                total_ms=total_s * 1000,
+                sent_original_after_rejection=exchange.resent,
+                error=exchange.error,
+            )
+        )
+
+
+def http_server(handler: Handler, header_bytes: int) -> web.Server:
+    """Return aiohttp's server around a handler: nothing inflated, nothing logged, nothing buffered."""
+    return web.Server(
+        handler,
+        handler_cancellation=True,
+        auto_decompress=False,
+        access_log=None,
+        max_line_size=header_bytes,
+        max_field_size=header_bytes,
+    )
+
+
+async def _read_up_to(request: web.BaseRequest, limit: int) -> bytearray:
+    """Read a body, but stop soon after `limit` bytes."""
+    body = bytearray()
+    while len(body) <= limit and (chunk := await request.content.readany()):
+        body += chunk
+    return body
+
+
+async def _then(read: bytes, request: web.BaseRequest) -> AsyncIterator[bytes]:
+    yield read
+    async for chunk in request.content.iter_any():
+        yield chunk
+
+
+def _answer(exchange: Exchange, failure: ProxyError) -> web.Response:
+    return web.Response(
+        status=failure.status,
+        body=failure.body(),
+        headers=CIMultiDict([("Content-Type", "application/json"), *exchange.own_headers()]),
+    )

@@ -1,0 +1,125 @@
+"""From a plan to outcomes: cache first, then the compressor, under the policy's deadline.
+
+Every planned segment comes back with an outcome or with the reason why it stays as it was; nothing
+here can fail a request.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from elision.compressors.base import Job, Method, Outcome, Target
+from elision.policies.model import Decision, Plan
+from elision.proxy.cache import CacheBackend, outcome_key, pack, unpack
+from elision.proxy.worker import CompressorUnavailableError
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one planned segment: an outcome, or a reason why there is none."""
+
+    decision: Decision
+    outcome: Outcome | None
+    reason: str = ""
+    cached: bool = False
+
+    @property
+    def shortened(self) -> bool:
+        """Whether the segment's text is to be exchanged."""
+        return self.outcome is not None and not self.reason
+
+
+class CompressorAccess(Protocol):
+    """What the pipeline needs of `CompressorClient`."""
+
+    def fingerprint(self, method: Method) -> str:
+        """Return a prepared method's fingerprint, or raise `CompressorUnavailableError`."""
+        ...
+
+    async def compress(self, jobs: Sequence[Job], deadline_s: float) -> Sequence[Outcome]:
+        """Return one outcome for each job, or raise `CompressorUnavailableError`."""
+        ...
+
+
+class Pipeline:
+    """Carries out plans.
+
+    Args:
+        cache: outcomes by content.
+        compressor: where misses go.
+    """
+
+    def __init__(self, cache: CacheBackend, compressor: CompressorAccess) -> None:
+        self._cache = cache
+        self._compressor = compressor
+        self._writes: set[asyncio.Task[None]] = set()
+
+    async def run(self, plan: Plan, model: str, team: str) -> list[Fate]:
+        """Return the fate of each decision that compresses, in the plan's order."""
+        ends = time.monotonic() + plan.deadline_s
+        decisions = [decision for decision in plan.decisions if decision.compresses]
+        jobs = [_job(decision, model) for decision in decisions]
+        keys: dict[int, bytes] = {}
+        fates: dict[int, Fate] = {}
+        for index, job in enumerate(jobs):
+            try:
+                keys[index] = outcome_key(job, self._compressor.fingerprint(job.method), team)
+            except CompressorUnavailableError as error:
+                fates[index] = Fate(decisions[index], None, error.reason)
+        found = await self._from_cache(keys)
+        fates.update({i: _fate(decisions[i], outcome, cached=True) for i, outcome in found.items()})
+        missing = [index for index in keys if index not in found]
+        if missing:
+            fates.update(await self._compressed(missing, decisions, jobs, keys, ends))
+        return [fates[index] for index in range(len(jobs))]
+
+    async def close(self) -> None:
+        """Wait for writes that are under way."""
+        await asyncio.gather(*self._writes)
+
+    async def _from_cache(self, keys: Mapping[int, bytes]) -> dict[int, Outcome]:
+        if not keys:
+            return {}
+        values = await self._cache.get_many(list(keys.values()))
+        outcomes = ((index, unpack(value)) for index, value in zip(keys, values, strict=True) if value)
+        return {index: outcome for index, outcome in outcomes if outcome is not None}
+
+    async def _compressed(
+        self,
+        missing: Sequence[int],
+        decisions: Sequence[Decision],
+        jobs: Sequence[Job],
+        keys: Mapping[int, bytes],
+        ends: float,
+    ) -> dict[int, Fate]:
+        try:
+            left_s = max(ends - time.monotonic(), 0.0)
+            outcomes = await self._compressor.compress([jobs[index] for index in missing], left_s)
+        except CompressorUnavailableError as error:
+            return {index: Fate(decisions[index], None, error.reason) for index in missing}
+        made = dict(zip(missing, outcomes, strict=True))
+        self._remember({keys[index]: pack(outcome) for index, outcome in made.items()})
+        return {index: _fate(decisions[index], outcome, cached=False) for index, outcome in made.items()}
+
+    def _remember(self, items: Mapping[bytes, bytes]) -> None:
+        """Write to the cache without keeping the request waiting."""
+        task = asyncio.get_running_loop().create_task(self._cache.put_many(items))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+
+def _fate(decision: Decision, outcome: Outcome, *, cached: bool) -> Fate:
+    reason = outcome.reason
+    if not reason and outcome.tokens_after >= outcome.tokens_before:
+        reason = "not_shorter"
+    return Fate(decision, outcome, reason, cached)
+
+
+def _job(decision: Decision, model: str) -> Job:
+    use = decision.use
+    target = Target(
+        rate=use.rate, tokens=use.tokens, model=model, question=decision.question, protect=use.protect
+    )
+    return Job(decision.segment.text, Method(use.method, use.options), target)

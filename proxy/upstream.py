@@ -1,0 +1,160 @@
+"""The upstream's side: one interface, and aiohttp behind it.
+
+Owns connections, timeouts and the translation of transport errors. Sends each request exactly once:
+it never retries, follows no redirect, keeps no cookie, inflates nothing, adds no header.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+import yarl
+from elision.proxy.errors import UpstreamError, upstream_error
+from elision.proxy.headers import Headers, decoded
+
+_AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_STREAMED_ABOVE_BYTES = 256 * 1024
+_FAILURES = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """What is sent. `path` is the raw target, query included; `body` bytes, a stream, or nothing."""
+
+    method: str
+    path: str
+    headers: Headers
+    body: bytes | AsyncIterator[bytes] | None
+
+
+class UpstreamResponse(Protocol):
+    """An answer whose head has arrived."""
+
+    status: int
+    reason: str
+    headers: Headers
+
+    async def read(self) -> bytes:
+        """Return the next bytes as soon as there are any, b"" at the end.
+
+        Raises:
+            UpstreamError: the connection broke or fell silent before the end.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the connection back if the answer was read to its end, else cut it."""
+        ...
+
+
+class Upstream(Protocol):
+    """Somewhere to send requests."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        """Send once; return when the answer's head is here.
+
+        Raises:
+            UpstreamError: no answer can be had.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLimits:
+    """Patience and sizes. Minutes of silence are normal for language models."""
+
+    connect_s: float = 10.0
+    first_byte_s: float = 600.0
+    idle_s: float = 300.0
+    header_bytes: int = 65536
+
+
+class AiohttpUpstream:
+    """One base URL behind an aiohttp session.
+
+    Args:
+        base_url: scheme, host and optional path; a trailing `/v1` is dropped where the client's
+            path brings its own.
+        limits: patience and sizes.
+    """
+
+    def __init__(self, base_url: str, limits: UpstreamLimits) -> None:
+        self._base = base_url.rstrip("/")
+        self._host = yarl.URL(self._base).host or self._base
+        self._idle_s = limits.idle_s
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_AUTO_HEADERS,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=limits.connect_s, sock_read=limits.first_byte_s
+            ),
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+        )
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        """Send once; return when the answer's head is here."""
+        try:
+            response = await self._session.request(
+                request.method,
+                yarl.URL(self._url(request.path), encoded=True),
+                headers=request.headers,
+                data=_payload(request.body),
+                allow_redirects=False,
+            )
+        except _FAILURES as error:
+            raise upstream_error(error, self._host) from error
+        if response.connection is not None and response.connection.protocol is not None:
+            response.connection.protocol.read_timeout = self._idle_s
+        return _AiohttpResponse(response, self._host)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    def _url(self, path: str) -> str:
+        base = self._base
+        if base.endswith("/v1") and (path == "/v1" or path.startswith(("/v1/", "/v1?"))):
+            base = base[:-3]
+        return base + path
+
+
+class _AiohttpResponse:
+    def __init__(self, response: aiohttp.ClientResponse, host: str) -> None:
+        self.status = response.status
+        self.reason = response.reason or ""
+        self.headers = decoded(response.raw_headers)
+        self._response = response
+        self._host = host
+
+    async def read(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except _FAILURES as error:
+            raise UpstreamError(502, "upstream_broke_off", f"{self._host} broke off its answer.") from error
+
+    def close(self) -> None:
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+def _payload(body: bytes | AsyncIterator[bytes] | None) -> bytes | AsyncIterator[bytes] | None:
+    """Return the body as aiohttp should get it: large bytes in pieces, so that the loop stays free."""
+    if isinstance(body, bytes) and len(body) > _STREAMED_ABOVE_BYTES:
+        return _pieces(body)
+    return body
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _STREAMED_ABOVE_BYTES):
+        yield body[start : start + _STREAMED_ABOVE_BYTES]

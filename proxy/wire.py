@@ -1,0 +1,100 @@
+"""The frames between the proxy and its compressor process: a length, then MessagePack.
+
+Both ends are ours and of one version, so that the types are the contract.
+"""
+
+import asyncio
+
+import msgspec
+from elision.compressors.base import Job, Method, Outcome
+
+_LENGTH_BYTES = 4
+
+
+class Prepare(msgspec.Struct, tag="prepare", frozen=True):
+    """Load these methods' weights and tell their fingerprints."""
+
+    id: int
+    methods: tuple[Method, ...]
+
+
+class Compress(msgspec.Struct, tag="compress", frozen=True):
+    """Compress these jobs, all of them, within `deadline_s` seconds from receipt."""
+
+    id: int
+    jobs: tuple[Job, ...]
+    deadline_s: float
+
+
+class Cancel(msgspec.Struct, tag="cancel", frozen=True):
+    """Nobody waits for this request any more."""
+
+    id: int
+
+
+class Ping(msgspec.Struct, tag="ping", frozen=True):
+    """Are you there?"""
+
+    id: int
+
+
+class Prepared(msgspec.Struct, tag="prepared", frozen=True):
+    """The fingerprint of each method, in order; "" where it failed, with its error's message."""
+
+    id: int
+    fingerprints: tuple[str, ...]
+    errors: tuple[str, ...]
+
+
+class Compressed(msgspec.Struct, tag="compressed", frozen=True):
+    """The outcome of each job, in order."""
+
+    id: int
+    outcomes: tuple[Outcome, ...]
+
+
+class Failed(msgspec.Struct, tag="failed", frozen=True):
+    """The request was not carried out. `reason` is a short word, `detail` for the log."""
+
+    id: int
+    reason: str
+    detail: str
+
+
+class Pong(msgspec.Struct, tag="pong", frozen=True):
+    """I am."""
+
+    id: int
+
+
+Question = Prepare | Compress | Cancel | Ping
+Answer = Prepared | Compressed | Failed | Pong
+
+
+class Codec:
+    """Encodes and decodes frames; one per connection, not shared between threads."""
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._questions = msgspec.msgpack.Decoder(Question)
+        self._answers = msgspec.msgpack.Decoder(Answer)
+
+    def frame(self, message: Question | Answer) -> bytes:
+        """Return a message as one frame."""
+        content = self._encoder.encode(message)
+        return len(content).to_bytes(_LENGTH_BYTES, "big") + content
+
+    async def read_question(self, reader: asyncio.StreamReader) -> Question:
+        """Return the next question. Raises `asyncio.IncompleteReadError` at the end."""
+        question: Question = self._questions.decode(await _read_frame(reader))
+        return question
+
+    async def read_answer(self, reader: asyncio.StreamReader) -> Answer:
+        """Return the next answer. Raises `asyncio.IncompleteReadError` at the end."""
+        answer: Answer = self._answers.decode(await _read_frame(reader))
+        return answer
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> bytes:
+    length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
+    return await reader.readexactly(length)

@@ -1,0 +1,240 @@
+"""The compressor process seen from the proxy: its keeper and its client.
+
+`CompressorKeeper` starts the process, pings it, kills it when it does not answer, starts another
+when it ends. `CompressorClient` sends it jobs and gives up at the deadline. Neither ever makes a
+request wait longer than it asked to: what cannot be had is a `CompressorUnavailableError` with a
+reason that is counted.
+"""
+
+import asyncio
+import itertools
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+from elision.compressors.base import Job, Method, Outcome
+from elision.proxy.wire import (
+    Answer,
+    Cancel,
+    Codec,
+    Compress,
+    Compressed,
+    Failed,
+    Ping,
+    Pong,
+    Prepare,
+    Prepared,
+    Question,
+)
+from elision.proxy.worker_process import WorkerOptions
+
+_GONE = (asyncio.IncompleteReadError, ConnectionError, OSError)
+
+
+class CompressorUnavailableError(Exception):
+    """No outcome can be had now; `reason` is a short stable word for headers and counters."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class CompressorClient:
+    """One HTTP worker's connection to the compressor process.
+
+    `run` keeps it; until it has connected and the methods are prepared, every call is refused with
+    a reason at once.
+
+    Args:
+        socket: path of the process's Unix socket.
+        methods: to prepare after each connect.
+    """
+
+    def __init__(self, socket: str, methods: Sequence[Method]) -> None:
+        self._socket = socket
+        self._methods = tuple(methods)
+        self._fingerprints: dict[Method, str] = {}
+        self._errors: dict[Method, str] = {}
+        self._pending: dict[int, asyncio.Future[Answer]] = {}
+        self._ids = itertools.count(1)
+        self._codec = Codec()
+        self._writer: asyncio.StreamWriter | None = None
+        self._crashed = False
+        self._log = logging.getLogger("elision.worker")
+
+    @property
+    def ready(self) -> bool:
+        """Whether every method has been tried; those that failed are in `errors`."""
+        return len(self._fingerprints) + len(self._errors) == len(self._methods)
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why methods cannot be used, by method name."""
+        return {method.name: error for method, error in self._errors.items()}
+
+    def fingerprint(self, method: Method) -> str:
+        """Return a prepared method's fingerprint.
+
+        Raises:
+            CompressorUnavailableError: the process is starting, ended, or cannot load the method.
+        """
+        if method in self._fingerprints:
+            return self._fingerprints[method]
+        if method in self._errors:
+            raise CompressorUnavailableError("method_unavailable")
+        raise CompressorUnavailableError("compressor_crashed" if self._crashed else "compressor_starting")
+
+    async def compress(self, jobs: Sequence[Job], deadline_s: float) -> tuple[Outcome, ...]:
+        """Return one outcome for each job.
+
+        Raises:
+            CompressorUnavailableError: with the reason, at the latest after `deadline_s` seconds.
+        """
+        try:
+            answer = await self._ask(Compress(next(self._ids), tuple(jobs), deadline_s), deadline_s)
+        except TimeoutError as error:
+            raise CompressorUnavailableError("deadline") from error
+        if isinstance(answer, Compressed):
+            return answer.outcomes
+        raise CompressorUnavailableError(answer.reason if isinstance(answer, Failed) else "compressor_error")
+
+    async def run(self) -> None:
+        """Connect, prepare, listen; again after the process was replaced. Ends when cancelled."""
+        while True:
+            with suppress(*_GONE):
+                await self._connected()
+            self._crashed = self._crashed or bool(self._fingerprints)
+            self._fingerprints.clear()
+            self._errors.clear()
+            self._writer = None
+            for future in self._pending.values():
+                if not future.done():
+                    future.set_result(Failed(0, "compressor_crashed", ""))
+            await asyncio.sleep(0.05)
+
+    async def _connected(self) -> None:
+        reader, self._writer = await asyncio.open_unix_connection(self._socket)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                preparing = tasks.create_task(self._prepare())
+                try:
+                    await self._listen(reader)
+                finally:
+                    preparing.cancel()
+        except* (*_GONE, CompressorUnavailableError):
+            pass  # the process went away; `run` says so to those who wait
+        finally:
+            self._writer.close()
+
+    async def _prepare(self) -> None:
+        answer = await self._ask(Prepare(next(self._ids), self._methods), None)
+        if not isinstance(answer, Prepared):
+            return
+        for method, fingerprint, error in zip(self._methods, answer.fingerprints, answer.errors, strict=True):
+            if fingerprint:
+                self._fingerprints[method] = fingerprint
+            else:
+                self._errors[method] = error
+                self._log.error("Method %s cannot be used: %s", method.name, error)
+        self._crashed = False
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while True:
+            answer = await self._codec.read_answer(reader)
+            future = self._pending.get(answer.id)
+            if future is not None and not future.done():
+                future.set_result(answer)
+
+    async def _ask(self, question: Question, timeout_s: float | None) -> Answer:
+        writer = self._writer
+        if writer is None or writer.is_closing():
+            raise CompressorUnavailableError("compressor_crashed")
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._pending[question.id] = future
+        try:
+            writer.write(self._codec.frame(question))
+            async with asyncio.timeout(timeout_s):
+                return await future
+        finally:
+            del self._pending[question.id]
+            if (not future.done() or future.cancelled()) and not writer.is_closing():
+                writer.write(self._codec.frame(Cancel(question.id)))
+
+
+class CompressorKeeper:
+    """Keeps one compressor process alive.
+
+    Args:
+        options: for the process; its `socket` is where it listens.
+        ping_every_s: seconds between pings.
+        ping_timeout_s: seconds without an answer after which the process is killed.
+    """
+
+    def __init__(
+        self, options: WorkerOptions, *, ping_every_s: float = 2.0, ping_timeout_s: float = 15.0
+    ) -> None:
+        self._options = options
+        self._ping_every_s = ping_every_s
+        self._ping_timeout_s = ping_timeout_s
+        self._process: asyncio.subprocess.Process | None = None
+        self._log = logging.getLogger("elision.worker")
+        self.starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the current process, None while there is none."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def run(self) -> None:
+        """Start the process, and another whenever one ends; on cancellation end it too."""
+        pause_s = 0.1
+        while True:
+            started = asyncio.get_running_loop().time()
+            await self._live()
+            lived_s = asyncio.get_running_loop().time() - started
+            pause_s = 0.1 if lived_s > 30 else min(pause_s * 2, 10.0)
+            code = self._process.returncode if self._process else None
+            self._log.error("The compressor process ended (code %s); starting another.", code)
+            await asyncio.sleep(pause_s)
+
+    async def _live(self) -> None:
+        argument = msgspec.json.encode(self._options).decode()
+        self.starts += 1
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "elision.proxy.worker_process", argument, stdin=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(self._watch())
+                await self._process.wait()
+                watching.cancel()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._ping_every_s)
+            with suppress(*_GONE):
+                await self._ping_until_silent()
+
+    async def _ping_until_silent(self) -> None:
+        codec = Codec()
+        reader, writer = await asyncio.open_unix_connection(self._options.socket)
+        try:
+            for number in itertools.count(1):
+                writer.write(codec.frame(Ping(number)))
+                async with asyncio.timeout(self._ping_timeout_s):
+                    answer = await codec.read_answer(reader)
+                if not isinstance(answer, Pong):
+                    return
+                await asyncio.sleep(self._ping_every_s)
+        except TimeoutError:
+            self._log.error("The compressor process does not answer; killing it.")
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+        finally:
+            writer.close()

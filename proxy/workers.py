@@ -1,0 +1,125 @@
+"""Several HTTP workers on one port: processes that share one compressor process.
+
+The parent holds the port, keeps the compressor process and replaces workers that die; the kernel
+spreads connections over them (SO_REUSEPORT). Each worker has its own memory cache.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import socket as sockets
+import tempfile
+import threading
+from dataclasses import replace
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from elision.config.settings import Settings
+from elision.proxy import app, logs
+from elision.proxy.policy_source import PolicySet
+from elision.proxy.worker import CompressorKeeper
+
+_LOOK_EVERY_S = 0.1
+
+
+async def supervise(settings: Settings, policies: PolicySet | None) -> int:
+    """Run `settings.workers` HTTP workers until SIGTERM or SIGINT; return the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        holder = _hold_port(settings.host, settings.port)
+    except OSError as error:
+        return app.cannot_listen(settings, error)
+    with holder, tempfile.TemporaryDirectory(prefix="elision-") as folder:
+        settings = replace(settings, port=holder.getsockname()[1])
+        path = str(Path(folder) / "compressor.sock")
+        async with app.Background() as tasks:
+            if policies is not None and app.methods_of(policies):
+                tasks.start(CompressorKeeper(app.worker_options(settings, path)).run())
+            crew = Crew(settings, path)
+            try:
+                await crew.keep_until(stop)
+            finally:
+                await crew.dismiss()
+    return 0
+
+
+class Crew:
+    """The worker processes.
+
+    Args:
+        settings: theirs; `port` is the one that the parent holds.
+        socket: of the compressor process.
+    """
+
+    def __init__(self, settings: Settings, socket: str) -> None:
+        self._settings = settings
+        self._socket = socket
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: list[SpawnProcess] = []
+        self._log = logging.getLogger("elision.workers")
+
+    async def keep_until(self, stop: asyncio.Event) -> None:
+        """Start the workers and replace those that end, until told to stop."""
+        self._processes = [self._started() for _ in range(self._settings.workers)]
+        pause_s = _LOOK_EVERY_S
+        while not stop.is_set():
+            for index, process in enumerate(self._processes):
+                if process.exitcode is not None:
+                    self._log.error("A worker ended (code %s); starting another.", process.exitcode)
+                    pause_s = min(pause_s * 2, 5.0)
+                    await asyncio.sleep(pause_s)
+                    self._processes[index] = self._started()
+            try:
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await stop.wait()
+            except TimeoutError:
+                pause_s = max(pause_s * 0.99, _LOOK_EVERY_S)
+
+    async def dismiss(self) -> None:
+        """Ask every worker to drain and end; end those that do not."""
+        for process in self._processes:
+            process.terminate()
+        ends = asyncio.get_running_loop().time() + self._settings.timeouts.drain_s + 5.0
+        while any(p.is_alive() for p in self._processes) and asyncio.get_running_loop().time() < ends:
+            await asyncio.sleep(0.05)
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+    def _started(self) -> SpawnProcess:
+        process = self._context.Process(target=work, args=(self._settings, self._socket))
+        process.start()
+        return process
+
+
+def work(settings: Settings, socket: str) -> None:
+    """Be one worker process; ends when told, or when the parent does."""
+    logs.configure(settings.log.format, settings.log.level)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    raise SystemExit(app.run(app.serve_here(settings, app.policies_of(settings), socket)))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _hold_port(host: str, port: int) -> sockets.socket:
+    """Return a bound socket that does not listen: it reserves the port, and tells a taken one."""
+    family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
+    holder = sockets.socket(family, sockets.SOCK_STREAM)
+    try:
+        holder.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEPORT, 1)
+        holder.bind((host, port))
+    except OSError:
+        holder.close()
+        raise
+    return holder

@@ -1,0 +1,116 @@
+"""The proxy's own server around a handler, in the test's event loop, on a free port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from elision.proxy.admin import Admin
+from elision.proxy.handler import Deps, Handler, http_server
+from elision.proxy.records import RequestRecord
+from elision.proxy.rewriter import PassThrough, Rewriter
+from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
+
+
+@dataclass
+class Remembered:
+    """A record sink that keeps what it is given."""
+
+    records: list[RequestRecord] = field(default_factory=list)
+
+    def add(self, record: RequestRecord) -> None:
+        self.records.append(record)
+
+
+@dataclass
+class Running:
+    """A proxy that runs."""
+
+    port: int
+    handler: Handler
+    records: list[RequestRecord]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def proxy(
+    upstream: str,
+    rewriter: Rewriter | None = None,
+    *,
+    limits: UpstreamLimits | None = None,
+    body_limit_bytes: int = 1 << 20,
+) -> AsyncIterator[Running]:
+    """Run the proxy before `upstream` until the block ends."""
+    client = AiohttpUpstream(upstream, limits or UpstreamLimits())
+    sink = Remembered()
+    admin = Admin(lambda: {"ready": True})
+    handler = Handler(Deps(client, rewriter or PassThrough(), sink, admin, body_limit_bytes))
+    server = http_server(handler, 65536)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    try:
+        yield Running(listening.sockets[0].getsockname()[1], handler, sink.records)
+    finally:
+        listening.close()
+        await server.shutdown(0.2)
+        await client.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response as it came over the wire, its body still framed unless a length was stated."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def value(self, name: str) -> str:
+        """Return the first value of a header, or ""."""
+        return next((value for found, value in self.headers if found.lower() == name.lower()), "")
+
+
+async def raw_exchange(port: int, request: bytes, timeout_s: float = 5.0) -> Answer:
+    """Send raw bytes, half-close nothing, read until the response is complete or the peer closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        async with asyncio.timeout(timeout_s):
+            return await read_answer(reader, head_only=request.startswith(b"HEAD"))
+    finally:
+        writer.close()
+
+
+async def read_answer(reader: asyncio.StreamReader, *, head_only: bool = False) -> Answer:
+    """Read one response; chunked bodies are unframed."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    status, _, reason = first.partition(" ")[2].partition(" ")
+    headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    known = {name.lower(): value for name, value in headers}
+    body = b""
+    if head_only or status in ("204", "304"):
+        pass
+    elif "content-length" in known:
+        body = await reader.readexactly(int(known["content-length"]))
+    elif known.get("transfer-encoding") == "chunked":
+        while (size := int(await reader.readline(), 16)) > 0:
+            body += await reader.readexactly(size)
+            await reader.readline()
+        await reader.readline()
+    else:
+        body = await reader.read()
+    return Answer(int(status), reason, headers, body)
+
+
+def request_bytes(
+    method: str, target: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+) -> bytes:
+    """Return a raw HTTP/1.1 request; a body's length is stated unless a header frames it."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: elision.test", *(f"{n}: {v}" for n, v in headers)]
+    framed = any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers)
+    if body and not framed:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body

@@ -1,0 +1,73 @@
+"""Whose fault, in OpenAI's shape."""
+
+import asyncio
+import json
+import ssl
+from types import SimpleNamespace
+from typing import cast
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+
+from elision.proxy.errors import OwnError, RequestError, UpstreamError, upstream_error
+
+KEY = cast(ConnectionKey, SimpleNamespace(host="h", port=1, ssl=True, is_ssl=True))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (aiohttp.ConnectionTimeoutError(), 504, "upstream_connect_timeout"),
+        (aiohttp.SocketTimeoutError(), 504, "upstream_timeout"),
+        (asyncio.TimeoutError(), 504, "upstream_timeout"),
+        (
+            aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError("x")),
+            502,
+            "upstream_tls_error",
+        ),
+        (
+            aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLError("x")),
+            502,
+            "upstream_tls_error",
+        ),
+        (
+            aiohttp.ClientConnectorError(KEY, OSError(111, "Connection refused")),
+            502,
+            "upstream_unreachable",
+        ),
+        (aiohttp.ServerDisconnectedError(), 502, "upstream_disconnected"),
+        (aiohttp.ClientPayloadError("secret text"), 502, "upstream_error"),
+        (OSError(104, "reset"), 502, "upstream_error"),
+    ],
+)
+def test_every_transport_error_has_a_status_and_a_code(
+    error: Exception, status: int, code: str
+) -> None:
+    """The client learns what went wrong on the far side, and nothing of what was said there."""
+    told = upstream_error(error, "api.example")
+    assert (told.status, told.code) == (status, code)
+    assert "api.example" in told.message
+    assert "secret" not in told.message
+
+
+def test_bodies_have_the_shape_of_openais_errors() -> None:
+    """Official clients read `error.type`, `error.code` and `error.message`."""
+    body = json.loads(RequestError(413, "body_too_large", "Too large.").body())
+    assert body == {
+        "error": {
+            "message": "Too large.",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "body_too_large",
+        }
+    }
+
+
+def test_the_type_says_whose_fault_it_is() -> None:
+    """Three kinds of blame."""
+    kinds = [
+        json.loads(kind(500, "c", "m").body())["error"]["type"]
+        for kind in (UpstreamError, OwnError)
+    ]
+    assert kinds == ["upstream_error", "elision_error"]
