@@ -119,6 +119,7 @@ def worker_options(settings: Settings, socket: str) -> WorkerOptions:
         queue_limit=compressor.queue_limit,
         stuck_after_s=compressor.stuck_after_s,
         start_timeout_s=compressor.start_timeout_s,
+        log_format=settings.log.format,
         log_level=settings.log.level,
     )
 

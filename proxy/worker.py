@@ -30,6 +30,7 @@ from elision.proxy.wire import (
 )
 from elision.proxy.worker_process import WorkerOptions
 
+COMMAND = (sys.executable, "-m", "elision.proxy.worker_process")
 _GONE = (asyncio.IncompleteReadError, ConnectionError, OSError)
 
 
@@ -168,14 +169,21 @@ class CompressorKeeper:
 
     Args:
         options: for the process; its `socket` is where it listens.
+        command: of the process, without the options.
         ping_every_s: seconds between pings.
         ping_timeout_s: seconds without an answer after which the process is killed.
     """
 
     def __init__(
-        self, options: WorkerOptions, *, ping_every_s: float = 2.0, ping_timeout_s: float = 15.0
+        self,
+        options: WorkerOptions,
+        *,
+        command: Sequence[str] = COMMAND,
+        ping_every_s: float = 2.0,
+        ping_timeout_s: float = 15.0,
     ) -> None:
         self._options = options
+        self._command = command
         self._ping_every_s = ping_every_s
         self._ping_timeout_s = ping_timeout_s
         self._process: asyncio.subprocess.Process | None = None
@@ -203,7 +211,7 @@ class CompressorKeeper:
         argument = msgspec.json.encode(self._options).decode()
         self.starts += 1
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "elision.proxy.worker_process", argument, stdin=asyncio.subprocess.PIPE
+            *self._command, argument, stdin=asyncio.subprocess.PIPE
         )
         try:
             async with asyncio.TaskGroup() as tasks:

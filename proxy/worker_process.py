@@ -24,6 +24,7 @@ from typing import Protocol
 import msgspec
 from elision.compressors.base import Job, Method, Outcome
 from elision.compressors.errors import CompressionError
+from elision.proxy import logs
 from elision.proxy.wire import (
     Answer,
     Cancel,
@@ -51,6 +52,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_limit: int = 256
     stuck_after_s: float = 60.0
     start_timeout_s: float = 180.0
+    log_format: str = "console"
     log_level: str = "info"
 
 
@@ -248,22 +250,27 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def main() -> None:
-    """Run the compressor process with the options given as one JSON argument."""
+def serve_process(make_engine: Callable[[WorkerOptions], JobRunner]) -> None:
+    """Be a compressor process with the options given as one JSON argument.
+
+    Args:
+        make_engine: called once, before the socket opens.
+    """
     options = msgspec.json.decode(sys.argv[1], type=WorkerOptions)
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(options.log_format, options.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    asyncio.run(run_service(Service(make_engine(options), options), options.socket))
+    os._exit(0)  # the computing thread may be inside native code that does not end
+
+
+def _engine(options: WorkerOptions) -> JobRunner:
     from elision.compressors.engine import Engine
     from elision.compressors.tokens import Counters
 
     cache_dir = Path(options.cache_dir) if options.cache_dir else None
-    engine = Engine(Counters(options.tokenizers), cache_dir=cache_dir, threads=options.threads)
-    asyncio.run(run_service(Service(engine, options), options.socket))
-    os._exit(0)  # the computing thread may be inside native code that does not end
+    return Engine(Counters(options.tokenizers), cache_dir=cache_dir, threads=options.threads)
 
 
 if __name__ == "__main__":
-    main()
+    serve_process(_engine)

@@ -1,0 +1,178 @@
+"""Promise 2: a compressor that is killed, hung or throwing costs a request nothing but its saving."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from elision.compressors.base import Job, Method, Target
+from elision.proxy.worker import CompressorClient, CompressorKeeper, CompressorUnavailableError
+from elision.proxy.worker_process import WorkerOptions
+
+COMMAND = (sys.executable, str(Path(__file__).parent.parent / "fakes" / "compressor_main.py"))
+HALVE = Method("halve")
+
+
+def job(text: str) -> Job:
+    return Job(text, HALVE, Target(rate=0.5))
+
+
+@asynccontextmanager
+async def compressor(
+    tmp_path: Path, *methods: Method, stuck_after_s: float = 60.0, ping_timeout_s: float = 15.0
+) -> AsyncIterator[tuple[CompressorClient, CompressorKeeper]]:
+    """Keep a compressor process and a client of it until the block ends."""
+    options = WorkerOptions(socket=str(tmp_path / "s"), stuck_after_s=stuck_after_s, queue_limit=2)
+    keeper = CompressorKeeper(options, command=COMMAND, ping_every_s=0.1, ping_timeout_s=ping_timeout_s)
+    client = CompressorClient(options.socket, methods or (HALVE,))
+    tasks = [asyncio.ensure_future(keeper.run()), asyncio.ensure_future(client.run())]
+    try:
+        await until_ready(client)
+        yield client, keeper
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert keeper.pid is None, "the process ends with its keeper"
+
+
+async def until_ready(client: CompressorClient) -> None:
+    async with asyncio.timeout(20):
+        while not client.ready:
+            await asyncio.sleep(0.01)
+
+
+async def refusal(client: CompressorClient, text: str, deadline_s: float = 10.0) -> str:
+    """Return the reason why a text was not compressed."""
+    with pytest.raises(CompressorUnavailableError) as refused:
+        await client.compress([job(text)], deadline_s)
+    return refused.value.reason
+
+
+async def test_jobs_come_back_in_order(tmp_path: Path) -> None:
+    """And the method's fingerprint is known before the first of them."""
+    async with compressor(tmp_path) as (client, _):
+        assert client.fingerprint(HALVE) == "halve:1"
+        outcomes = await client.compress([job("abcd"), job("xy")], 10)
+        assert [outcome.text for outcome in outcomes] == ["ab", "x"]
+
+
+async def test_a_hung_compressor_is_given_up_at_the_deadline(tmp_path: Path) -> None:
+    """The caller gets its reason then; others' work goes on after the hang."""
+    async with compressor(tmp_path) as (client, _):
+        assert await refusal(client, "sleep 0.5", deadline_s=0.05) == "deadline"
+        [outcome] = await client.compress([job("abcd")], 10)
+        assert outcome.text == "ab"
+
+
+async def test_work_that_waited_past_its_deadline_is_not_done(tmp_path: Path) -> None:
+    """A request that nobody waits for must not keep the next one waiting."""
+    async with compressor(tmp_path) as (client, _):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(client.compress([job("sleep 0.3")], 10))
+            await asyncio.sleep(0.1)
+            tasks.create_task(refusal(client, "sleep 30", deadline_s=0.05))
+        [outcome] = await client.compress([job("abcd")], 10)
+        assert outcome.text == "ab"
+
+
+async def test_a_throwing_method_fails_its_own_request_only(tmp_path: Path) -> None:
+    """A batch of several requests is run again one by one."""
+    async with compressor(tmp_path) as (client, keeper):
+        slow = asyncio.ensure_future(client.compress([job("sleep 0.2")], 10))
+        await asyncio.sleep(0.05)
+        bad = asyncio.ensure_future(refusal(client, "raise"))
+        [good] = await client.compress([job("abcd")], 10)
+        assert (good.text, await bad) == ("ab", "compressor_error")
+        await slow
+        assert keeper.starts == 1
+
+
+async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
+    """Rather than let requests wait in vain."""
+    async with compressor(tmp_path) as (client, _):
+        waiting = []
+        for text in ("sleep 0.3", "ab", "ab"):
+            waiting.append(asyncio.ensure_future(client.compress([job(text)], 10)))
+            await asyncio.sleep(0.05)
+        assert await refusal(client, "ab") == "queue_full"
+        await asyncio.gather(*waiting)
+
+
+async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
+    """Whoever waits hears of it at once; soon all is well again."""
+    async with compressor(tmp_path) as (client, keeper):
+        assert await refusal(client, "exit") == "compressor_crashed"
+        await until_ready(client)
+        [outcome] = await client.compress([job("abcd")], 10)
+        assert (outcome.text, keeper.starts) == ("ab", 2)
+
+
+async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
+    """SIGKILL from outside, in the middle of work."""
+    async with compressor(tmp_path) as (client, keeper):
+        waiting = asyncio.ensure_future(refusal(client, "sleep 30"))
+        await asyncio.sleep(0.1)
+        assert keeper.pid is not None
+        os.kill(keeper.pid, signal.SIGKILL)
+        assert await waiting == "compressor_crashed"
+        with pytest.raises(CompressorUnavailableError, match="compressor_crashed"):
+            client.fingerprint(HALVE)
+        await until_ready(client)
+
+
+async def test_a_frozen_process_is_killed_and_replaced(tmp_path: Path) -> None:
+    """It does not answer pings: SIGSTOP stands for any deadlock."""
+    async with compressor(tmp_path, ping_timeout_s=0.3) as (client, keeper):
+        assert keeper.pid is not None
+        os.kill(keeper.pid, signal.SIGSTOP)
+        assert await refusal(client, "abcd", deadline_s=0.05) == "deadline"
+        async with asyncio.timeout(20):
+            while keeper.starts < 2:
+                await asyncio.sleep(0.01)
+        await until_ready(client)
+
+
+async def test_a_batch_that_never_ends_ends_the_process(tmp_path: Path) -> None:
+    """Pings are answered all the while; the process finds itself stuck."""
+    async with compressor(tmp_path, stuck_after_s=0.2) as (client, keeper):
+        assert await refusal(client, "sleep 60") == "compressor_crashed"
+        await until_ready(client)
+        assert keeper.starts == 2
+
+
+async def test_one_method_that_cannot_be_loaded_leaves_the_others(tmp_path: Path) -> None:
+    """The reason is there for the operator, without a crash loop."""
+    broken = Method("broken")
+    async with compressor(tmp_path, HALVE, broken) as (client, _):
+        assert client.errors == {"broken": "no weights here"}
+        assert client.fingerprint(HALVE) == "halve:1"
+        with pytest.raises(CompressorUnavailableError, match="method_unavailable"):
+            client.fingerprint(broken)
+
+
+async def test_before_the_process_is_there_every_call_is_refused(tmp_path: Path) -> None:
+    """At once, and as starting rather than crashed."""
+    client = CompressorClient(str(tmp_path / "none"), (HALVE,))
+    assert not client.ready
+    with pytest.raises(CompressorUnavailableError, match="compressor_starting"):
+        client.fingerprint(HALVE)
+    assert await refusal(client, "abcd") == "compressor_crashed"
+
+
+async def test_a_cancelled_caller_cancels_its_work(tmp_path: Path) -> None:
+    """A client that left must not occupy the compressor."""
+    async with compressor(tmp_path) as (client, _):
+        busy = asyncio.ensure_future(client.compress([job("sleep 0.2")], 10))
+        await asyncio.sleep(0.05)
+        left = asyncio.ensure_future(client.compress([job("sleep 30")], 60))
+        await asyncio.sleep(0.05)
+        left.cancel()
+        await busy
+        [outcome] = await client.compress([job("abcd")], 10)
+        assert outcome.text == "ab"
