@@ -11,10 +11,11 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
 from elision.config.errors import ConfigError
 from elision.config.problems import Path, Problem, describe, nearest
 from elision.config.strict_yaml import Document, read_document, validate
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 PREFIX = "ELISION_"
 SETTINGS_FILE = "ELISION_SETTINGS"
@@ -26,7 +27,7 @@ _STRICT = ConfigDict(extra="forbid")
 
 
 def _upstream(url: str) -> str:
-    """Return an upstream's base URL without the `/v1` and the slashes at its end; "" stays as it is."""
+    """Return a base URL without the `/v1` and slashes at its end; "" stays as it is."""
     if not url:
         return url
     parts = _split(url)
@@ -74,7 +75,7 @@ class Limits:
 
     __pydantic_config__ = _STRICT
 
-    body_mib: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] = 32
+    body_mib: Annotated[int, Field(ge=1, le=1024)] = 32
     header_kib: Annotated[int, Field(ge=1, le=1024)] = 64
 
 
@@ -96,7 +97,7 @@ class Cache:
 
     __pydantic_config__ = _STRICT
 
-    memory_mib: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 256
+    memory_mib: Annotated[int, Field(ge=0)] = 256
     ttl_s: Seconds = 86400.0
 
 

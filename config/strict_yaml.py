@@ -14,9 +14,10 @@ from pathlib import Path as FilePath
 from typing import TypeVar
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
+
 from elision.config.errors import ConfigError
 from elision.config.problems import Path, Problem, describe
-from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 

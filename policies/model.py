@@ -51,6 +51,10 @@ class Segment:
     """A part of one prompt text with one purpose: `texts[source].text[start:end]`.
 
     The segments of a text, in order, concatenate to that text exactly.
+
+    Attributes:
+        source: index of the prompt text that it is a part of.
+        message: index of the message, as the prompt text has it; parts of one message share it.
     """
 
     source: int
@@ -60,6 +64,7 @@ class Segment:
     role: str
     text: str
     tokens: int
+    message: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,226 @@
+"""Tests of elision.policies.segments."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elision.policies.model import Kind, PromptText, Segment
+from elision.policies.segments import cut
+
+PARAGRAPH = "The mill stood by the river and its wheel turned day and night for the miller. " * 12
+DOCUMENT = "\n\n".join([PARAGRAPH] * 4)
+Q, C = Kind.QUESTION, Kind.CONTEXT
+
+
+def words(text: str) -> int:
+    """Count words, as a tokenizer that needs no download."""
+    return len(text.split())
+
+
+def user(*parts: str) -> tuple[Segment, ...]:
+    """Return the segments of one user message made of `parts`."""
+    texts = [
+        PromptText(f"/messages/0/content/{n}/text", 0, "user", part) for n, part in enumerate(parts)
+    ]
+    return cut(texts, words)
+
+
+def shape(segments: tuple[Segment, ...]) -> list[tuple[Kind, str]]:
+    """Return each segment's kind and the beginning of its text."""
+    return [(segment.kind, " ".join(segment.text.split())[:24]) for segment in segments]
+
+
+@pytest.mark.parametrize(
+    ("role", "kind"),
+    [
+        ("system", Kind.INSTRUCTION),
+        ("developer", Kind.INSTRUCTION),
+        ("tool", Kind.TOOL_RESULT),
+        ("function", Kind.TOOL_RESULT),
+        ("assistant", Kind.HISTORY),
+        ("", Kind.INSTRUCTION),
+        ("narrator", Kind.INSTRUCTION),
+    ],
+)
+def test_other_roles_texts_are_one_segment_each(role: str, kind: Kind) -> None:
+    """A role that is not known may instruct, and instructions are kept."""
+    text = f"{DOCUMENT}\n\nWhat now?"
+    assert cut([PromptText("/p", 3, role, text)], words) == (
+        Segment(0, 0, len(text), kind, role, text, words(text), 3),
+    )
+
+
+def test_the_last_paragraph_is_the_question() -> None:
+    """The plainest of all prompts: a document, then what is asked."""
+    segments = user(f"{DOCUMENT}\n\nWho owned the mill?")
+    assert shape(segments) == [(C, "The mill stood by the ri"), (Q, "Who owned the mill?")]
+    assert segments[1].text == "Who owned the mill?"
+
+
+def test_the_question_may_stand_first() -> None:
+    """Then what follows is material to its end."""
+    assert shape(user(f"Who owned the mill?\n\n{DOCUMENT}")) == [
+        (Q, "Who owned the mill?"),
+        (C, "The mill stood by the ri"),
+    ]
+    marked = user(f"Question: name the owner of the mill.\n\n{DOCUMENT}")
+    assert shape(marked)[0] == (Q, "Question: name the owner")
+    assert shape(marked)[-1][0] is C
+
+
+def test_an_opening_instruction_is_kept_beside_the_question() -> None:
+    """How to answer may stand before the material."""
+    segments = user(f"Answer in French only.\n\n{DOCUMENT}\n\nWho owned the mill?")
+    assert [segment.kind for segment in segments] == [Q, C, Q]
+
+
+@pytest.mark.parametrize("closing", ["Answer:", "Thanks!", "Answer briefly."])
+def test_a_closing_that_asks_nothing_takes_the_paragraph_before_it_along(closing: str) -> None:
+    """The question before the courtesy is still the question."""
+    segments = user(f"{DOCUMENT}\n\nWho owned the mill?\n\n{closing}")
+    assert shape(segments)[-1] == (Q, f"Who owned the mill? {closing}"[:24])
+
+
+def test_a_marked_question_needs_no_empty_line() -> None:
+    """`Context: ... Question: ... Answer:` on lines of their own is how templates are written."""
+    segments = user(f"Context:\n{DOCUMENT}\nQuestion: Who owned the mill?\nAnswer:")
+    assert shape(segments)[-1] == (Q, "Question: Who owned the ")
+
+
+@pytest.mark.parametrize("line", ["Who owned the mill?", "Summarise the text above."])
+def test_a_last_line_under_a_long_paragraph_is_the_question(line: str) -> None:
+    """A single line end parts them too, where the paragraph is too long to be asked."""
+    assert shape(user(f"{PARAGRAPH * 2}\n{line}")) == [
+        (C, "The mill stood by the ri"),
+        (Q, line[:24]),
+    ]
+
+
+def test_a_document_is_not_robbed_of_its_last_bracket() -> None:
+    """JSON and markup that end a message stay whole; what stands before them is asked."""
+    for document in ("{\n" + '"a": 1,\n' * 400 + '"b": 2\n}\n', "<d>\n" + "x y\n" * 400 + "</d>"):
+        segments = user(f"List the keys.\n\n{document}")
+        assert [segment.kind for segment in segments] == [Q, C]
+        assert segments[1].text == document
+
+
+def test_parts_of_one_message_are_read_together() -> None:
+    """A document part and a question part are the document and its question."""
+    segments = user(DOCUMENT, "Who owned the mill?")
+    assert [(segment.source, segment.kind) for segment in segments] == [(0, C), (1, Q)]
+    assert {segment.message for segment in segments} == {0}
+
+
+@pytest.mark.parametrize(
+    "text", ["Who owned the mill?", "A.\n\nB.\n\nC.", PARAGRAPH * 9, " \n\n ", "?"]
+)
+def test_a_message_of_one_paragraph_or_a_short_one_is_all_question(text: str) -> None:
+    """Where nothing is plainly material, nothing is touched."""
+    assert shape(user(text)) == [(Q, " ".join(text.split())[:24])]
+
+
+def test_long_paragraphs_only_are_all_question() -> None:
+    """Without anything short enough to be asked, the user's words are kept."""
+    assert {kind for kind, _ in shape(user("\n\n".join([PARAGRAPH * 2] * 3)))} == {Q}
+
+
+def test_fenced_code_is_not_cut() -> None:
+    """An empty line in code ends no paragraph, and the question may follow the fence at once."""
+    code = "```python\n" + "x = 1\n\n" * 200 + "```\n"
+    segments = user(f"Look at this.\n\n{code}What does it do?")
+    assert shape(segments) == [
+        (Q, "Look at this."),
+        (C, "```python x = 1 x = 1 x "),
+        (Q, "What does it do?"),
+    ]
+    assert segments[1].text == code
+
+
+def test_a_fence_that_is_never_closed_hides_no_question() -> None:
+    """Three stray backticks must not turn what is asked into material."""
+    segments = user(f"{DOCUMENT}\n```\n{DOCUMENT}\n\nWho owned the mill?")
+    assert shape(segments)[-1] == (Q, "Who owned the mill?")
+
+
+def test_windows_line_ends_part_paragraphs_alike() -> None:
+    """One CRLF is a line end, two are an empty line."""
+    segments = user(f"{DOCUMENT}\n\nLine one\nWho owned the mill?".replace("\n", "\r\n"))
+    assert segments[-1].text == "Line one\r\nWho owned the mill?"
+
+
+def test_questions_are_known_in_other_scripts() -> None:
+    """Full-width and Arabic question marks ask too."""
+    for question in ("磨坊是谁的\uff1f", "لمن كانت الطاحونة؟"):
+        segments = user(f"{question}\n\n{DOCUMENT}")
+        assert [segment.kind for segment in segments] == [Q, C]
+
+
+def test_an_empty_text_has_no_segment() -> None:
+    """Nothing is neither kept nor cut."""
+    assert user("") == ()
+    assert cut([PromptText("/p", 0, "system", "")], words) == ()
+
+
+LINES = st.sampled_from(
+    [
+        "a b c",
+        "Q: why?",
+        "Question: x",
+        "```",
+        "~~~",
+        "",
+        " \t",
+        "?",
+        "x " * 70,
+        "x " * 350,
+        "\u2028",
+        "é 中文\uff1f",
+    ]
+)
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "\n \n"])
+PROSE = st.lists(st.tuples(LINES, ENDS), max_size=12).map(
+    lambda pairs: "".join(a + b for a, b in pairs)
+)
+ROLES = st.sampled_from(["user", "user", "system", "assistant", "tool", "?"])
+MESSAGES = st.lists(st.tuples(ROLES, st.lists(PROSE | st.text(), max_size=3)), max_size=5)
+
+
+def prompt(messages: list[tuple[str, list[str]]], first: int = 0) -> list[PromptText]:
+    """Return the texts of messages, as the proxy finds them in a body."""
+    return [
+        PromptText(f"/messages/{number}/content/{part}/text", number, role, text)
+        for number, (role, parts) in enumerate(messages, first)
+        for part, text in enumerate(parts)
+    ]
+
+
+@given(MESSAGES)
+def test_the_segments_of_a_text_concatenate_to_it(messages: list[tuple[str, list[str]]]) -> None:
+    """Whatever the script, the line ends or the emptiness, no character is lost or doubled."""
+    texts = prompt(messages)
+    segments = cut(texts, words)
+    for source, text in enumerate(texts):
+        own = [segment for segment in segments if segment.source == source]
+        assert "".join(segment.text for segment in own) == text.text
+        assert all(text.text[s.start : s.end] == s.text != "" for s in own)
+        assert all(
+            (s.role, s.message, s.tokens) == (text.role, text.message, words(s.text)) for s in own
+        )
+    assert [s.source for s in segments] == sorted(s.source for s in segments)
+
+
+@given(MESSAGES, MESSAGES)
+def test_later_messages_change_nothing_before_them(
+    earlier: list[tuple[str, list[str]]], later: list[tuple[str, list[str]]]
+) -> None:
+    """Promise 4: a message is cut alike in every turn that repeats it."""
+    alone = cut(prompt(earlier), words)
+    together = cut(prompt([*earlier, *later]), words)
+    assert together[: len(alone)] == alone
+
+
+@given(st.lists(PROSE | st.text(), min_size=1, max_size=3))
+def test_a_message_with_anything_to_say_keeps_something(parts: list[str]) -> None:
+    """Never is all of a user's message material: somewhere it must ask."""
+    segments = user(*parts)
+    assert not segments or any(segment.kind is Q for segment in segments)
