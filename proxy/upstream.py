@@ -21,7 +21,13 @@ _FAILURES = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """What is sent. `path` is the raw target, query included; `body` bytes, a stream, or nothing."""
+    """What is sent.
+
+    Attributes:
+        path: the raw target, query included.
+        headers: of the request; without `Content-Length` where `body` is bytes.
+        body: bytes, a stream that the headers frame, or nothing.
+    """
 
     method: str
     path: str
@@ -102,18 +108,22 @@ class AiohttpUpstream:
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         """Send once; return when the answer's head is here."""
+        headers = request.headers
+        if isinstance(request.body, bytes):
+            headers = [*headers, ("Content-Length", str(len(request.body)))]
         try:
             response = await self._session.request(
                 request.method,
                 yarl.URL(self._url(request.path), encoded=True),
-                headers=request.headers,
+                headers=headers,
                 data=_payload(request.body),
                 allow_redirects=False,
             )
         except _FAILURES as error:
             raise upstream_error(error, self._host) from error
-        if response.connection is not None and response.connection.protocol is not None:
-            response.connection.protocol.read_timeout = self._idle_s
+        if response.connection is not None and (protocol := response.connection.protocol) is not None:
+            protocol.read_timeout = self._idle_s
+            protocol.start_timeout()
         return _AiohttpResponse(response, self._host)
 
     async def close(self) -> None:

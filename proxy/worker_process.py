@@ -69,7 +69,9 @@ class JobRunner(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class _Work:
+class Work:
+    """A question, how to answer it, and until when that is wanted (monotonic seconds)."""
+
     question: Prepare | Compress
     reply: Callable[[Answer], None]
     expires: float
@@ -81,10 +83,10 @@ class WorkQueue:
     """Work between the socket's loop and the computing thread; safe for both."""
 
     limit: int
-    _works: deque[_Work] = field(default_factory=deque)
+    _works: deque[Work] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def put(self, work: _Work) -> bool:
+    def put(self, work: Work) -> bool:
         """Add work; False if the queue is full."""
         with self._changed:
             if len(self._works) >= self.limit and isinstance(work.question, Compress):
@@ -93,7 +95,7 @@ class WorkQueue:
             self._changed.notify()
             return True
 
-    def take(self) -> list[_Work]:
+    def take(self) -> list[Work]:
         """Wait for work; return one preparation, or a batch of compressions."""
         with self._changed:
             while not self._works:
@@ -127,12 +129,7 @@ class Service:
     def compute_forever(self) -> None:
         """Take work and do it; never returns."""
         while True:
-            batch = self._queue.take()
-            preparing = isinstance(batch[0].question, Prepare)
-            self._patience_s = self._options.start_timeout_s if preparing else self._options.stuck_after_s
-            self._busy_since = time.monotonic()
-            self._do(batch)
-            self._busy_since = None
+            self.do(self._queue.take())
 
     @property
     def stuck(self) -> bool:
@@ -144,7 +141,7 @@ class Service:
         """Answer one connection until it closes; what it still waits for is dropped."""
         codec = Codec()
         loop = asyncio.get_running_loop()
-        waiting: dict[int, _Work] = {}
+        waiting: dict[int, Work] = {}
 
         def send(answer: Answer) -> None:
             waiting.pop(answer.id, None)
@@ -164,7 +161,7 @@ class Service:
                         waiting.pop(question.id).cancelled = True
                 else:
                     patience = question.deadline_s if isinstance(question, Compress) else float("inf")
-                    work = _Work(question, reply, time.monotonic() + patience)
+                    work = Work(question, reply, time.monotonic() + patience)
                     waiting[question.id] = work
                     if not self._queue.put(work):
                         send(Failed(question.id, "queue_full", ""))
@@ -175,7 +172,17 @@ class Service:
                 work.cancelled = True
             writer.close()
 
-    def _do(self, batch: list[_Work]) -> None:
+    def do(self, batch: list[Work]) -> None:
+        """Do one preparation, or one batch of compressions, and answer."""
+        preparing = isinstance(batch[0].question, Prepare)
+        self._patience_s = self._options.start_timeout_s if preparing else self._options.stuck_after_s
+        self._busy_since = time.monotonic()
+        try:
+            self._do(batch)
+        finally:
+            self._busy_since = None
+
+    def _do(self, batch: list[Work]) -> None:
         first = batch[0]
         if isinstance(first.question, Prepare):
             first.reply(self._prepared(first.question))
@@ -189,7 +196,7 @@ class Service:
             for work in live:
                 self._answer_together([work])
 
-    def _answer_together(self, works: list[_Work]) -> bool:
+    def _answer_together(self, works: list[Work]) -> bool:
         """Run the jobs of several requests in one batch; of one request, answer a failure too."""
         questions = [work.question for work in works if isinstance(work.question, Compress)]
         jobs = [job for question in questions for job in question.jobs]

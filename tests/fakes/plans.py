@@ -1,0 +1,18 @@
+"""Plans made by hand."""
+
+from elision.policies.model import Decision, Kind, Mode, Plan, Segment, Use
+
+HALVE = Use(method="halve", rate=0.5)
+KEEP = Use()
+
+
+def decision(text: str, use: Use = HALVE, *, source: int = 0, start: int = 0) -> Decision:
+    """Decide on one segment; tokens are words."""
+    kind = Kind.QUESTION if use is KEEP else Kind.CONTEXT
+    segment = Segment(source, start, start + len(text), kind, "user", text, len(text.split(" ")))
+    return Decision(segment, use, "r", "because")
+
+
+def plan(*decisions: Decision, deadline_s: float = 5.0, mode: Mode = Mode.ENFORCE) -> Plan:
+    """Collect decisions to a plan."""
+    return Plan("p@1", mode, deadline_s, decisions)

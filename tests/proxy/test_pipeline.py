@@ -1,0 +1,89 @@
+"""From a plan to fates: cache, compressor, deadline."""
+
+import asyncio
+
+import pytest
+from fakes.halving import Halving
+from fakes.plans import KEEP, decision, plan
+
+from elision.proxy.cache import MemoryCache
+from elision.proxy.pipeline import Pipeline
+
+
+def memory() -> MemoryCache:
+    return MemoryCache(1 << 20, 60)
+
+
+async def test_planned_segments_are_compressed_and_others_never_seen() -> None:
+    """In the plan's order."""
+    halving = Halving()
+    fates = await Pipeline(memory(), halving).run(
+        plan(decision("a b c d"), decision("keep me", KEEP), decision("e f")), "gpt-4o", "team"
+    )
+    assert [fate.outcome.text for fate in fates if fate.outcome] == ["a b", "e"]
+    assert [job.text for job in halving.asked] == ["a b c d", "e f"]
+    assert {job.target.model for job in halving.asked} == {"gpt-4o"}
+
+
+async def test_a_second_request_is_a_hit_with_the_same_bytes() -> None:
+    """And a partial hit asks for the rest only."""
+    halving, cache = Halving(), memory()
+    pipeline = Pipeline(cache, halving)
+    [first] = await pipeline.run(plan(decision("a b c d")), "m", "t")
+    await asyncio.sleep(0)
+    again, other = await pipeline.run(plan(decision("a b c d"), decision("x y")), "m", "t")
+    assert (first.cached, again.cached, other.cached) == (False, True, False)
+    assert first.outcome == again.outcome
+    assert [job.text for job in halving.asked] == ["a b c d", "x y"]
+
+
+async def test_another_team_or_other_weights_do_not_hit() -> None:
+    """The key says whose and by what."""
+    halving, cache = Halving(), memory()
+    for team, version in (("t", "1"), ("u", "1"), ("t", "2")):
+        halving.version = version
+        [fate] = await Pipeline(cache, halving).run(plan(decision("a b")), "m", team)
+        assert not fate.cached
+    assert len(halving.asked) == 3
+
+
+async def test_a_slow_compressor_is_left_at_the_deadline() -> None:
+    """With the reason."""
+    [fate] = await Pipeline(memory(), Halving(slow_s=30)).run(
+        plan(decision("a b"), deadline_s=0.02), "m", "t"
+    )
+    assert (fate.shortened, fate.reason) == (False, "deadline")
+
+
+@pytest.mark.parametrize(
+    "halving", [Halving(unavailable="compressor_starting"), Halving(failing="queue_full")]
+)
+async def test_an_unavailable_compressor_is_a_reason_not_an_error(halving: Halving) -> None:
+    """For each planned segment."""
+    fates = await Pipeline(memory(), halving).run(plan(decision("a b"), decision("c d")), "m", "t")
+    reason = halving.unavailable or halving.failing
+    assert [(fate.shortened, fate.reason) for fate in fates] == [(False, reason)] * 2
+
+
+async def test_a_cache_hit_needs_no_compressor_that_works() -> None:
+    """Only its fingerprint."""
+    halving, cache = Halving(), memory()
+    await Pipeline(cache, halving).run(plan(decision("a b")), "m", "t")
+    await asyncio.sleep(0)
+    halving.failing = "compressor_crashed"
+    [fate] = await Pipeline(cache, halving).run(plan(decision("a b")), "m", "t")
+    assert (fate.shortened, fate.cached) == (True, True)
+
+
+async def test_a_methods_own_reason_stands() -> None:
+    """A text that it left alone is not exchanged."""
+    pipeline = Pipeline(memory(), Halving())
+    [fate] = await pipeline.run(plan(decision("single")), "m", "t")
+    await pipeline.close()
+    assert (fate.shortened, fate.reason) == (False, "too_short")
+
+
+async def test_an_outcome_that_is_not_shorter_is_not_used() -> None:
+    """Tokens never increase, whatever a method claims."""
+    [fate] = await Pipeline(memory(), Halving(growing=True)).run(plan(decision("a b")), "m", "t")
+    assert (fate.shortened, fate.reason) == (False, "not_shorter")

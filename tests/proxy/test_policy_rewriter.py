@@ -1,0 +1,113 @@
+"""Plan, compress, splice, report; and whatever fails, the original."""
+
+import json
+import logging
+
+import pytest
+from fakes.halving import Halving
+from fakes.plans import KEEP, decision, plan
+
+from elision.compressors.base import Outcome
+from elision.policies.model import Kind, Mode, Plan, Policy, Rule, Use, When
+from elision.proxy.cache import MemoryCache
+from elision.proxy.pipeline import Fate, Pipeline
+from elision.proxy.planner import Planner
+from elision.proxy.policy_rewriter import PolicyRewriter, replaced_texts
+
+LONG = "A fact of some length. " * 100
+BODY = json.dumps(
+    {"model": "m", "seed": 1.50, "messages": [{"role": "user", "content": f"{LONG}\n\nWhat is it?"}]}
+).encode()
+
+
+class Words:
+    """Counts words, or fails."""
+
+    name = "words"
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def count(self, text: str) -> int:
+        if self._error is not None:
+            raise self._error
+        return len(text.split())
+
+
+class OnePolicy:
+    """The same policy for every team."""
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+
+    def for_team(self, team: str) -> Policy:
+        rule = Rule("documents", When(segment=(Kind.CONTEXT,)), Use("halve", rate=0.5))
+        return Policy("rag", "1", self._mode, 2.0, (rule,))
+
+
+def rewriter(
+    halving: Halving, *, mode: Mode = Mode.ENFORCE, error: Exception | None = None
+) -> PolicyRewriter:
+    planner = Planner(OnePolicy(mode), lambda model: Words(error))
+    return PolicyRewriter(planner, Pipeline(MemoryCache(1 << 20, 60), halving))
+
+
+async def test_only_the_planned_text_changes() -> None:
+    """The question and every other byte stay; the report tells what was saved."""
+    done = await rewriter(Halving()).rewrite(BODY, "search")
+    assert done.changed
+    assert len(done.body) < len(BODY) * 0.6
+    assert json.loads(done.body)["messages"][0]["content"].endswith("What is it?")
+    assert b'"seed": 1.5,' in done.body
+    assert (done.report.team, done.report.policy, done.report.methods) == ("search", "rag@1", ("halve",))
+    assert done.report.tokens_before > done.report.tokens_after > 0
+    assert (done.report.cache, done.report.bypass) == ("miss", ())
+
+
+async def test_the_same_request_is_the_same_bytes_again() -> None:
+    """A hit."""
+    same = rewriter(Halving())
+    first, second = await same.rewrite(BODY, "t"), await same.rewrite(BODY, "t")
+    assert (first.body, second.report.cache) == (second.body, "hit")
+
+
+async def test_audit_reports_and_forwards_the_original() -> None:
+    """What would have been saved."""
+    done = await rewriter(Halving(), mode=Mode.AUDIT).rewrite(BODY, "t")
+    assert (done.changed, done.body) == (False, BODY)
+    assert (done.report.mode, done.report.methods) == ("audit", ("halve",))
+    assert done.report.tokens_before > done.report.tokens_after
+
+
+@pytest.mark.parametrize("reason", ["deadline", "compressor_crashed", "queue_full"])
+async def test_what_was_not_compressed_goes_out_as_it_was(reason: str) -> None:
+    """Byte for byte, with the reason."""
+    done = await rewriter(Halving(failing=reason)).rewrite(BODY, "t")
+    assert (done.changed, done.body, done.report.bypass) == (False, BODY, (reason,))
+    assert done.report.tokens_before == done.report.tokens_after
+
+
+async def test_a_body_that_is_not_ours_to_read_goes_out_as_it_was() -> None:
+    """With the reason."""
+    done = await rewriter(Halving()).rewrite(b"not json", "t")
+    assert (done.body, done.report.bypass) == (b"not json", ("malformed_body",))
+
+
+async def test_a_fault_of_ours_goes_out_as_it_was_and_tells_no_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log names the error's type and place; its message might quote the prompt."""
+    with caplog.at_level(logging.ERROR):
+        done = await rewriter(Halving(), error=ValueError("the prompt said X")).rewrite(BODY, "t")
+    assert (done.body, done.report.bypass) == (BODY, ("internal_error",))
+    assert "ValueError" in caplog.text
+    assert "prompt said" not in caplog.text
+
+
+def test_segments_of_one_text_are_joined_in_their_order() -> None:
+    """Kept ones as they were."""
+    first, kept, last = decision("a b "), decision("c d ", KEEP, start=4), decision("e f", start=8)
+    other = decision("untouched", KEEP, source=1)
+    whole: Plan = plan(first, kept, last, other)
+    fates = [Fate(first, Outcome("a", 2, 1, (), "m", "f")), Fate(last, None, "deadline")]
+    assert replaced_texts(whole, fates) == {0: "ac d e f"}

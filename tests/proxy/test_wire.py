@@ -1,0 +1,60 @@
+"""Frames between the proxy and its compressor process."""
+
+import asyncio
+
+import pytest
+
+from elision.compressors.base import Job, Method, Outcome, Span, Target
+from elision.proxy.wire import (
+    Answer,
+    Cancel,
+    Codec,
+    Compress,
+    Compressed,
+    Failed,
+    Ping,
+    Pong,
+    Prepare,
+    Prepared,
+    Question,
+)
+
+METHOD = Method(
+    "selective_context", (("agg", "mean"), ("level", "phrase"), ("n", 3), ("x", 0.5), ("y", True))
+)
+JOB = Job("text 你 \x00", METHOD, Target(rate=0.5, model="m", question="q", protect=("urls",)))
+OUTCOME = Outcome("text", 3, 1, (Span(0, 4),), "m", "f", "why")
+
+
+def reader_of(data: bytes) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    return reader
+
+
+@pytest.mark.parametrize(
+    "question", [Prepare(1, (METHOD,)), Compress(2, (JOB, JOB), 1.5), Cancel(3), Ping(4)]
+)
+async def test_questions_come_back_equal(question: Question) -> None:
+    """Encoded and decoded, types and all."""
+    codec = Codec()
+    reader = reader_of(codec.frame(question) * 2)
+    assert await codec.read_question(reader) == question
+    assert await codec.read_question(reader) == question
+
+
+@pytest.mark.parametrize(
+    "answer", [Prepared(1, ("f", ""), ("", "e")), Compressed(2, (OUTCOME,)), Failed(3, "r", "d"), Pong(4)]
+)
+async def test_answers_come_back_equal(answer: Answer) -> None:
+    """Encoded and decoded, types and all."""
+    codec = Codec()
+    assert await codec.read_answer(reader_of(codec.frame(answer))) == answer
+
+
+async def test_a_cut_frame_is_an_end_not_an_answer() -> None:
+    """The peer died in the middle of it."""
+    codec = Codec()
+    with pytest.raises(asyncio.IncompleteReadError):
+        await codec.read_answer(reader_of(codec.frame(Pong(1))[:-1]))
