@@ -59,23 +59,15 @@ def test_a_splice_changes_the_named_string_and_no_other_byte() -> None:
         (b'{"messages":[{"role":"user","content":"a"}]} trailing', "malformed_body"),
     ],
 )
-def test_what_cannot_be_carried_is_refused_with_a_reason(
-    body: bytes, reason: str
-) -> None:
+def test_what_cannot_be_carried_is_refused_with_a_reason(body: bytes, reason: str) -> None:
     """The caller forwards such a body untouched."""
     with pytest.raises(NotCarriedError, match=f"^{reason}$"):
         parse(body)
 
 
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
 parts = st.lists(
@@ -106,21 +98,14 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 
 @given(bodies(), st.data())
-def test_any_replacement_changes_exactly_the_texts_that_it_names(
-    body: bytes, data: st.DataObject
-) -> None:
+def test_any_replacement_changes_exactly_the_texts_that_it_names(body: bytes, data: st.DataObject) -> None:
     """Read back by another parser, the body differs at the named places only."""
     try:
         found = parse(body)
     except NotCarriedError:
         return
-    indices = (
-        st.sets(st.integers(0, len(found.texts) - 1)) if found.texts else st.just(set())
-    )
-    replaced = {
-        index: data.draw(st.text(st.characters(codec="utf-8")))
-        for index in data.draw(indices)
-    }
+    indices = st.sets(st.integers(0, len(found.texts) - 1)) if found.texts else st.just(set())
+    replaced = {index: data.draw(st.text(st.characters(codec="utf-8"))) for index in data.draw(indices)}
     expected = json.loads(body)
     for index, text in replaced.items():
         _set(expected, found.texts[index].place, text)

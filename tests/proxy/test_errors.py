@@ -41,9 +41,7 @@ KEY = cast(ConnectionKey, SimpleNamespace(host="h", port=1, ssl=True, is_ssl=Tru
         (OSError(104, "reset"), 502, "upstream_error"),
     ],
 )
-def test_every_transport_error_has_a_status_and_a_code(
-    error: Exception, status: int, code: str
-) -> None:
+def test_every_transport_error_has_a_status_and_a_code(error: Exception, status: int, code: str) -> None:
     """The client learns what went wrong on the far side, and nothing of what was said there."""
     told = upstream_error(error, "api.example")
     assert (told.status, told.code) == (status, code)
@@ -66,8 +64,5 @@ def test_bodies_have_the_shape_of_openais_errors() -> None:
 
 def test_the_type_says_whose_fault_it_is() -> None:
     """Three kinds of blame."""
-    kinds = [
-        json.loads(kind(500, "c", "m").body())["error"]["type"]
-        for kind in (UpstreamError, OwnError)
-    ]
+    kinds = [json.loads(kind(500, "c", "m").body())["error"]["type"] for kind in (UpstreamError, OwnError)]
     assert kinds == ["upstream_error", "elision_error"]

@@ -107,9 +107,7 @@ async def test_every_method_passes(method: str) -> None:
     """The proxy knows none and forwards all; HEAD's answer has no body."""
     async with RawUpstream(ok) as upstream, proxy(upstream.url) as running:
         if method == "HEAD":
-            upstream.script = lambda _: always(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
-            )
+            upstream.script = lambda _: always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
         got = await raw_exchange(running.port, request_bytes(method, "/v1/x"))
     assert (upstream.received[0].method, got.status) == (method, 200)
     assert got.value("content-length") == ("9" if method == "HEAD" else "2")
@@ -125,23 +123,17 @@ async def test_answers_without_a_body_have_none(status: str) -> None:
     ):
         got = await raw_exchange(running.port, request_bytes("GET", "/v1/x"))
     assert (f"{got.status} {got.reason}", got.body) == (status, b"")
-    assert [name for name, _ in got.headers if not name.startswith("x-elision-")] == [
-        "X-R"
-    ]
+    assert [name for name, _ in got.headers if not name.startswith("x-elision-")] == ["X-R"]
 
 
 async def test_a_redirect_is_passed_on_not_followed() -> None:
     """The key must not travel to another host."""
-    said = answer(
-        b"", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/elsewhere\r\n"
-    )
+    said = answer(b"", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/elsewhere\r\n")
     async with (
         RawUpstream(lambda _: always(said)) as upstream,
         proxy(upstream.url) as running,
     ):
-        got = await raw_exchange(
-            running.port, request_bytes("GET", "/v1/x", [("Authorization", "k")])
-        )
+        got = await raw_exchange(running.port, request_bytes("GET", "/v1/x", [("Authorization", "k")]))
     assert (got.status, got.value("location")) == (302, "http://127.0.0.1:1/elsewhere")
     assert len(upstream.received) == 1
 
@@ -152,9 +144,7 @@ async def test_a_chunked_request_arrives_whole() -> None:
     async with RawUpstream(ok) as upstream, proxy(upstream.url) as running:
         await raw_exchange(
             running.port,
-            request_bytes(
-                "POST", "/v1/audio", [("Transfer-Encoding", "chunked")], framed
-            ),
+            request_bytes("POST", "/v1/audio", [("Transfer-Encoding", "chunked")], framed),
         )
     assert upstream.received[0].body == b"one two"
 
@@ -181,10 +171,7 @@ async def test_stream_chunks_are_forwarded_as_they_arrive() -> None:
     async def script(request: Received) -> AsyncIterator[bytes]:
         yield EVENTS.encode() + chunk(b"data: 1\n\n")
         await seen.wait()
-        yield (
-            chunk(b'data: {"usage":{"prompt_tokens":4,"completion_tokens":2}}\n\n')
-            + b"0\r\n\r\n"
-        )
+        yield (chunk(b'data: {"usage":{"prompt_tokens":4,"completion_tokens":2}}\n\n') + b"0\r\n\r\n")
 
     async with RawUpstream(script) as upstream, proxy(upstream.url) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
@@ -242,18 +229,14 @@ async def test_an_upstream_that_dies_mid_stream_is_not_a_clean_end() -> None:
         writer.write(request_bytes("POST", "/v1/x", body=b"{}"))
         got = await reader.read()
         writer.close()
-    assert got.endswith(b"data: 1\n\n\r\n"), (
-        "the closing chunk would make it a whole answer"
-    )
+    assert got.endswith(b"data: 1\n\n\r\n"), "the closing chunk would make it a whole answer"
     assert running.records[0].error == "upstream_broke_off"
 
 
 async def test_an_unreachable_upstream_is_a_502_in_openais_shape() -> None:
     """The message says which host and why."""
     async with proxy("http://127.0.0.1:1") as running:
-        got = await raw_exchange(
-            running.port, request_bytes("POST", "/v1/chat/completions", body=b"{}")
-        )
+        got = await raw_exchange(running.port, request_bytes("POST", "/v1/chat/completions", body=b"{}"))
     error = json.loads(got.body)["error"]
     assert (got.status, error["type"], error["code"]) == (
         502,
@@ -291,9 +274,7 @@ async def test_a_rewritten_body_goes_out_with_its_own_length_and_is_told_of() ->
     ):
         got = await raw_exchange(
             running.port,
-            request_bytes(
-                "POST", "/t/search/v1/chat/completions", body=b"a very long word"
-            ),
+            request_bytes("POST", "/t/search/v1/chat/completions", body=b"a very long word"),
         )
     [received] = upstream.received
     assert (received.target, received.body) == ("/v1/chat/completions", b"a short word")
@@ -308,11 +289,7 @@ async def test_a_rejected_rewrite_is_replaced_by_the_original_once() -> None:
     """A 400 that we caused never reaches the client; one that the client caused does."""
 
     async def script(request: Received) -> AsyncIterator[bytes]:
-        yield (
-            answer(b"{}")
-            if b"very long" in request.body
-            else answer(b"no", "HTTP/1.1 400 Bad\r\n")
-        )
+        yield (answer(b"{}") if b"very long" in request.body else answer(b"no", "HTTP/1.1 400 Bad\r\n"))
 
     async with (
         RawUpstream(script) as upstream,
@@ -362,9 +339,7 @@ async def test_a_body_beyond_the_limit_streams_through_unread() -> None:
         RawUpstream(ok) as upstream,
         proxy(upstream.url, Shortening(), body_limit_bytes=1000) as running,
     ):
-        got = await raw_exchange(
-            running.port, request_bytes("POST", "/v1/chat/completions", body=body)
-        )
+        got = await raw_exchange(running.port, request_bytes("POST", "/v1/chat/completions", body=body))
     assert upstream.received[0].body == body
     assert got.value("x-elision-bypass") == "body_too_large"
 
@@ -378,9 +353,7 @@ async def test_an_encoded_body_is_not_looked_into() -> None:
     ):
         got = await raw_exchange(
             running.port,
-            request_bytes(
-                "POST", "/v1/chat/completions", [("Content-Encoding", "gzip")], body
-            ),
+            request_bytes("POST", "/v1/chat/completions", [("Content-Encoding", "gzip")], body),
         )
     assert upstream.received[0].body == body
     assert got.value("x-elision-bypass") == "encoded_body"

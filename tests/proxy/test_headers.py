@@ -63,10 +63,7 @@ def test_every_byte_of_a_value_survives_decoding(
     raw: list[tuple[bytes, bytes]],
 ) -> None:
     """Bytes beyond ASCII leave as they came."""
-    back = [
-        (n.encode("ascii"), v.encode("utf-8", "surrogateescape"))
-        for n, v in decoded(raw)
-    ]
+    back = [(n.encode("ascii"), v.encode("utf-8", "surrogateescape")) for n, v in decoded(raw)]
     assert back == raw
 
 

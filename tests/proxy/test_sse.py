@@ -13,9 +13,7 @@ CHUNKS = [
     {"choices": [{"delta": {"content": 'about "usage" — 你'}}]},
     {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}},
 ]
-STREAM = b": hello\r\n\r\n" + b"".join(
-    b"data: " + json.dumps(c).encode() + b"\n\n" for c in CHUNKS
-)
+STREAM = b": hello\r\n\r\n" + b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in CHUNKS)
 STREAM += b"data: [DONE]\n\n"
 
 
@@ -72,9 +70,7 @@ def test_usage_of_responses_events_is_seen() -> None:
         "response": {"usage": {"input_tokens": 5, "output_tokens": 2}},
     }
     observer = UsageObserver("text/event-stream", "")
-    observer.feed(
-        b"event: response.completed\ndata: " + json.dumps(event).encode() + b"\n\n"
-    )
+    observer.feed(b"event: response.completed\ndata: " + json.dumps(event).encode() + b"\n\n")
     assert observer.usage == Usage(5, 2)
 
 
