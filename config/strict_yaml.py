@@ -77,25 +77,25 @@ def read_document(file: FilePath) -> Document:
     Raises: ConfigError if it cannot be read, is not UTF-8, or is not a YAML document.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        content = file.read_bytes()
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8"]) from error
-    return parse_document(text, str(file))
+    return parse_document(content, str(file))
 
 
-def parse_document(text: str, file: str) -> Document:
-    """Parse one YAML document; `file` is what errors call it.
+def parse_document(content: bytes, file: str) -> Document:
+    """Parse one YAML document in UTF-8; `file` is what errors call it.
 
     Raises: ConfigError with the place of a syntax error, or of every key that is written twice.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
+        root = yaml.compose(content.decode("utf-8-sig"), Loader=yaml.BaseLoader)
         problems: list[str] = []
         data = {} if root is None else _data(root, file, problems, ())
     except yaml.MarkedYAMLError as error:
         raise ConfigError([_syntax(error, file)]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8"]) from error
     except yaml.reader.ReaderError as error:
         message = f"character {error.position + 1} is not allowed in YAML; remove or escape it"
         raise ConfigError([f"{file}: {message}"]) from error
@@ -133,7 +133,7 @@ def _line_and_column(line: str) -> tuple[int, int]:
 def _syntax(error: yaml.MarkedYAMLError, file: str) -> str:
     mark = error.problem_mark or error.context_mark
     where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
-    context = f" {error.context}" if error.context else ""
+    context = f" ({error.context})" if error.context else ""
     return f"{where}: not YAML: {error.problem or 'unreadable'}{context}"
 
 

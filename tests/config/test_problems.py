@@ -3,8 +3,9 @@
 from typing import Annotated, Literal
 
 import pytest
-from elision.config.problems import Problem, describe, nearest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from elision.config.problems import Problem, describe, nearest
 
 
 class Inner(BaseModel):

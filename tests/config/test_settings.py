@@ -4,8 +4,9 @@ import re
 from dataclasses import FrozenInstanceError, asdict
 from pathlib import Path
 
-import elision.config.settings as settings_module
 import pytest
+
+import elision.config.settings as settings_module
 from elision.config.errors import ConfigError
 from elision.config.settings import Settings, load_settings, setting_paths
 from elision.config.strict_yaml import parse_document, validate
@@ -34,7 +35,7 @@ def problems(
 def test_default_yaml_says_the_defaults() -> None:
     """What people read is what happens; every key is there."""
     text = DEFAULT.read_text(encoding="utf-8")
-    document = parse_document(text, "default.yaml")
+    document = parse_document(text.encode(), "default.yaml")
     assert validate(document, Settings) == Settings()
     data = document.data
     assert isinstance(data, dict)

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from elision.config.errors import ConfigError
-from elision.config.problems import Problem
-from elision.config.strict_yaml import parse_document, read_document, refusal, validate
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
+
+from elision.config.errors import ConfigError
+from elision.config.problems import Problem
+from elision.config.strict_yaml import Document, read_document, refusal, validate
+from elision.config.strict_yaml import parse_document as parse_bytes
 
 
 class Rule(BaseModel):
@@ -29,6 +31,11 @@ class Rules(BaseModel):
 
     rules: tuple[Rule, ...] = ()
     port: int = 0
+
+
+def parse_document(text: str, file: str) -> Document:
+    """Parse a text."""
+    return parse_bytes(text.encode(), file)
 
 
 def problems(text: str) -> tuple[str, ...]:
