@@ -145,7 +145,7 @@ class CausalLM:
                 weights.directory, dtype=torch.float32, use_safetensors=True
             )
         tokenizer = Tokenizer.from_file(str(weights.directory / "tokenizer.json"))
-        model.eval()  # type: ignore[no-untyped-call]
+        model.eval()
         return cls(model, tokenizer, weights)
 
     @property
@@ -288,7 +288,7 @@ class CausalLM:
         """Return -ln p(target) for (R, H) hidden states and (R,) targets, some rows at a time."""
         import torch
 
-        head: Any = self._model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        head: Any = self._model.get_output_embeddings()
         cap = getattr(self._model.config, "final_logit_softcapping", None)
         parts = []
         for at in range(0, len(targets), _HEAD_ROWS):

@@ -92,12 +92,12 @@ def quiet() -> Iterator[None]:
     from transformers.utils import logging
 
     was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         if was_on:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            logging.enable_progress_bar()
 
 
 def packaged_gguf(package: str = DEFAULT_PACKAGE) -> Path:
@@ -111,6 +111,15 @@ def packaged_gguf(package: str = DEFAULT_PACKAGE) -> Path:
         for path in sorted(Path(folder).glob("*.gguf")):
             return path
     raise WeightsMissing(f"the default model (package {package}) is absent: {_DEFAULT_FIX}")
+
+
+def converted(cache_dir: Path | None = None) -> Path | None:
+    """Return the packaged model's converted folder if there is one already; convert nothing."""
+    cache = cache_dir or default_cache_dir(os.environ)
+    if not (cache / "weights").is_dir() or importlib.util.find_spec(DEFAULT_PACKAGE) is None:
+        return None
+    folder = _converted_folder(checksum(packaged_gguf(), cache), cache)
+    return folder if folder.is_dir() else None
 
 
 def checksum(path: Path, cache: Path) -> str:
@@ -159,17 +168,20 @@ def _from_hub(repo: str, revision: str | None, cache: Path) -> Weights:
 
 def _from_gguf(path: Path, cache: Path) -> Weights:
     digest = checksum(path, cache)
-    home = cache / "weights"
-    ready = home / f"{digest[:24]}-{_CONVERSION}"
+    ready = _converted_folder(digest, cache)
     if not ready.is_dir():
         from filelock import FileLock
 
-        home.mkdir(parents=True, exist_ok=True)
+        ready.parent.mkdir(parents=True, exist_ok=True)
         # The kernel drops this lock with its holder, so a killed conversion blocks nobody.
-        with FileLock(home / f"{ready.name}.lock"):
+        with FileLock(f"{ready}.lock"):
             if not ready.is_dir():
                 _convert(path, ready)
     return Weights(ready, digest)
+
+
+def _converted_folder(digest: str, cache: Path) -> Path:
+    return cache / "weights" / f"{digest[:24]}-{_CONVERSION}"
 
 
 def _convert(path: Path, ready: Path) -> None:
