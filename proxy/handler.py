@@ -18,6 +18,7 @@ from elision.proxy.records import RecordSink, Report, RequestRecord
 from elision.proxy.rewriter import Rewriter
 from elision.proxy.sse import UsageObserver
 from elision.proxy.teams import split_team
+from elision.proxy.tunnel import UPGRADE, RawBytes, TunnelledResponse, both_ways, pump, wants_upgrade
 from elision.proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
 from multidict import CIMultiDict
 
@@ -138,6 +139,8 @@ class Handler:
 
     async def _send(self, exchange: Exchange, body: bytes | AsyncIterator[bytes] | None) -> UpstreamResponse:
         headers = for_upstream(exchange.headers, body_replaced=isinstance(body, bytes))
+        if wants_upgrade(exchange.headers):
+            headers += UPGRADE
         started = time.perf_counter()
         try:
             return await self._deps.upstream.send(
@@ -149,6 +152,8 @@ class Handler:
     async def _relay(self, exchange: Exchange, response: UpstreamResponse) -> web.StreamResponse:
         """Stream the answer to the client, watching for usage in passing."""
         headers = for_client(response.headers)
+        if response.status == 101:
+            return await self._tunnel(exchange, response, headers)
         kind, encoding = value_of(headers, "content-type"), value_of(headers, "content-encoding")
         observer = exchange.observer = UsageObserver(kind, encoding)
         exchange.status = response.status
@@ -169,6 +174,22 @@ class Handler:
             raise ConnectionResetError(failure.code) from failure
         observer.close()
         await out.write_eof()
+        return out
+
+    async def _tunnel(
+        self, exchange: Exchange, response: UpstreamResponse, headers: Headers
+    ) -> web.StreamResponse:
+        """Hand bytes over both ways until one side leaves."""
+        exchange.status = response.status
+        request = exchange.request
+        out = TunnelledResponse(status=101, headers=CIMultiDict(headers + UPGRADE + exchange.own_headers()))
+        await out.prepare(request)
+        from_client = RawBytes(request.protocol)
+        request.protocol.set_parser(from_client)  # type: ignore[arg-type]  # it is fed, nothing else
+        request.protocol.keep_alive(False)
+        await both_ways(
+            pump(from_client.stream.readany, response.write_raw), pump(response.read_raw, out.write)
+        )
         return out
 
     def _record(self, exchange: Exchange) -> None:

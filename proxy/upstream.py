@@ -11,8 +11,10 @@ from typing import Protocol
 
 import aiohttp
 import yarl
+from aiohttp.client_proto import ResponseHandler
 from elision.proxy.errors import UpstreamError, upstream_error
 from elision.proxy.headers import Headers, decoded
+from elision.proxy.tunnel import RawBytes
 
 _AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _STREAMED_ABOVE_BYTES = 256 * 1024
@@ -47,6 +49,18 @@ class UpstreamResponse(Protocol):
 
         Raises:
             UpstreamError: the connection broke or fell silent before the end.
+        """
+        ...
+
+    async def read_raw(self) -> bytes:
+        """Return the next bytes of an upgraded connection (status 101), b"" at its end."""
+        ...
+
+    async def write_raw(self, data: bytes) -> None:
+        """Send bytes over an upgraded connection.
+
+        Raises:
+            OSError: the upstream is gone.
         """
         ...
 
@@ -85,13 +99,12 @@ class AiohttpUpstream:
     """One base URL behind an aiohttp session.
 
     Args:
-        base_url: scheme, host and optional path; a trailing `/v1` is dropped where the client's
-            path brings its own.
+        base_url: scheme, host and optional path, without a slash at its end; requests' paths follow.
         limits: patience and sizes.
     """
 
     def __init__(self, base_url: str, limits: UpstreamLimits) -> None:
-        self._base = base_url.rstrip("/")
+        self._base = base_url
         self._host = yarl.URL(self._base).host or self._base
         self._idle_s = limits.idle_s
         self._session = aiohttp.ClientSession(
@@ -114,7 +127,7 @@ class AiohttpUpstream:
         try:
             response = await self._session.request(
                 request.method,
-                yarl.URL(self._url(request.path), encoded=True),
+                yarl.URL(self._base + request.path, encoded=True),
                 headers=headers,
                 data=_payload(request.body),
                 allow_redirects=False,
@@ -130,12 +143,6 @@ class AiohttpUpstream:
         """Close all connections."""
         await self._session.close()
 
-    def _url(self, path: str) -> str:
-        base = self._base
-        if base.endswith("/v1") and (path == "/v1" or path.startswith(("/v1/", "/v1?"))):
-            base = base[:-3]
-        return base + path
-
 
 class _AiohttpResponse:
     def __init__(self, response: aiohttp.ClientResponse, host: str) -> None:
@@ -144,12 +151,33 @@ class _AiohttpResponse:
         self.headers = decoded(response.raw_headers)
         self._response = response
         self._host = host
+        self._raw: RawBytes | None = None
 
     async def read(self) -> bytes:
         try:
             return await self._response.content.readany()
         except _FAILURES as error:
             raise UpstreamError(502, "upstream_broke_off", f"{self._host} broke off its answer.") from error
+
+    async def read_raw(self) -> bytes:
+        if self._raw is None:
+            protocol = self._protocol()
+            self._raw = RawBytes(protocol)
+            protocol.set_parser(self._raw, self._raw.stream)
+        return await self._raw.stream.readany()
+
+    async def write_raw(self, data: bytes) -> None:
+        protocol = self._protocol()
+        if protocol.transport is None or protocol.transport.is_closing():
+            raise ConnectionResetError("the upstream is gone")
+        protocol.transport.write(data)
+        await protocol._drain_helper()
+
+    def _protocol(self) -> ResponseHandler:
+        connection = self._response.connection
+        if connection is None or connection.protocol is None:
+            raise ConnectionResetError("the upstream is gone")
+        return connection.protocol
 
     def close(self) -> None:
         if self._response.content.at_eof():

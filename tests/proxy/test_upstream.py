@@ -16,16 +16,12 @@ GET = UpstreamRequest("GET", "/v1/models", [], None)
     ("base", "path", "target"),
     [
         ("", "/v1/models", "/v1/models"),
-        ("/", "/v1/models", "/v1/models"),
-        ("/v1", "/v1/models?a=1", "/v1/models?a=1"),
-        ("/v1/", "/v1", "/v1"),
-        ("/v1", "/other", "/v1/other"),
-        ("/openai/v1", "/v1/x", "/openai/v1/x"),
+        ("/openai", "/v1/x", "/openai/v1/x"),
         ("/a%2Fb", "/v1/%20?q=%2B+", "/a%2Fb/v1/%20?q=%2B+"),
     ],
 )
 async def test_the_path_follows_the_base_url(base: str, path: str, target: str) -> None:
-    """With or without `/v1`, and never re-quoted."""
+    """Never re-quoted."""
     async with RawUpstream(lambda _: always(answer(b""))) as upstream:
         client = AiohttpUpstream(upstream.url + base, UpstreamLimits())
         (await client.send(UpstreamRequest("GET", path, [], None))).close()
