@@ -70,9 +70,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"valid: {', '.join(known)}" if known else "none is valid here"
 
 
-def _problem(
-    detail: ErrorDetails, path: Path, here: Mapping[str, Any], above: Mapping[str, Any]
-) -> Problem:
+def _problem(detail: ErrorDetails, path: Path, here: Mapping[str, Any], above: Mapping[str, Any]) -> Problem:
     kind = detail["type"]
     if kind in _UNKNOWN:
         key = str(path[-1])
@@ -82,9 +80,7 @@ def _problem(
     if kind == "value_error":
         return Problem(path, str(detail["ctx"]["error"]))
     wanted = _wanted(here)
-    return Problem(
-        path, f"must be {wanted}{_got(detail['input'], here)}" if wanted else _plain(detail)
-    )
+    return Problem(path, f"must be {wanted}{_got(detail['input'], here)}" if wanted else _plain(detail))
 
 
 def _plain(detail: ErrorDetails) -> str:
@@ -153,9 +149,7 @@ def _wanted(schema: Mapping[str, Any]) -> str:
         )
         if key in schema
     )
-    return " ".join(part for part in (wanted, span) if part) + " or null" * bool(
-        schema.get("nullable")
-    )
+    return " ".join(part for part in (wanted, span) if part) + " or null" * bool(schema.get("nullable"))
 
 
 def _got(value: object, schema: Mapping[str, Any]) -> str:

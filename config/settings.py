@@ -151,9 +151,7 @@ class Settings:
     log: Log = Log()
 
 
-def load_settings(
-    file: FilePath | None, environ: Mapping[str, str], flags: Mapping[str, object]
-) -> Settings:
+def load_settings(file: FilePath | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
     """Merge defaults, file, `ELISION_*` variables and flags; the later wins.
 
     Args:

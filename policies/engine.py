@@ -37,9 +37,7 @@ def make_plan(policy: Policy, segments: Sequence[Segment], model: str) -> Plan:
         model: name of the model that is asked for.
     """
     asked = _questions(segments)
-    decisions = tuple(
-        _decide(policy, segment, model, asked[index]) for index, segment in enumerate(segments)
-    )
+    decisions = tuple(_decide(policy, segment, model, asked[index]) for index, segment in enumerate(segments))
     return Plan(policy.label, policy.mode, policy.deadline_s, decisions)
 
 

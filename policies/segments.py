@@ -39,9 +39,7 @@ _ROLES = {
 # Atomic, because a CRLF must not be taken for the two line ends of an empty line.
 _GAP = re.compile(r"(?>\r\n|\n|\r)[^\S\r\n]*+(?>\r\n|\n|\r)\s*+")
 _FENCE = re.compile(r"^[ \t]{0,3}(```|~~~)[^\r\n]*(?:\r\n?|\n|\Z)", re.MULTILINE)
-_MARK = re.compile(
-    r"^[ \t#*_]{0,6}(?:question|query|q\d{0,3})\b[^\r\n]{0,20}:", re.I | re.MULTILINE
-)
+_MARK = re.compile(r"^[ \t#*_]{0,6}(?:question|query|q\d{0,3})\b[^\r\n]{0,20}:", re.I | re.MULTILINE)
 # Latin, Greek, Arabic, full-width, Armenian, Ethiopic; not the one of a URL.
 _ASKS = re.compile("[?\u037e\u061f\uff1f\u055e\u1367](?![\\w/&=])")
 _SENTENCE = re.compile(r"[\w\"'\u00ab\u201c\u00bf\u00a1(*]")
@@ -92,18 +90,14 @@ def _user(message: Sequence[tuple[int, PromptText]], count: Count) -> Iterator[S
     paragraphs = _last_line_apart(list(parts), count)
     texts = dict(message)
     asked = _asked(paragraphs, count)
-    kinds = (
-        Kind.QUESTION if number in asked else Kind.CONTEXT for number in range(len(paragraphs))
-    )
+    kinds = (Kind.QUESTION if number in asked else Kind.CONTEXT for number in range(len(paragraphs)))
     pairs = zip(paragraphs, kinds, strict=True)
     for (source, kind), group in groupby(pairs, key=lambda pair: (pair[0].source, pair[1])):
         run = [paragraph for paragraph, _ in group]
         yield _segment(texts[source], source, (run[0].start, run[-1].end), kind, count)
 
 
-def _segment(
-    text: PromptText, source: int, span: tuple[int, int], kind: Kind, count: Count
-) -> Segment:
+def _segment(text: PromptText, source: int, span: tuple[int, int], kind: Kind, count: Count) -> Segment:
     start, end = span
     piece = text.text[start:end]
     return Segment(source, start, end, kind, text.role, piece, count(piece), text.message)

@@ -39,9 +39,7 @@ def problems(data: object) -> list[Problem]:
 def test_an_unknown_key_is_answered_with_the_nearest() -> None:
     """A slip of the pen is mended by the message itself."""
     found = problems({"rules": [{"method": "keep", "raet": 0.5}]})
-    assert found == [
-        Problem(("rules", 0, "raet"), 'unknown key "raet"; did you mean "rate"?', at_key=True)
-    ]
+    assert found == [Problem(("rules", 0, "raet"), 'unknown key "raet"; did you mean "rate"?', at_key=True)]
 
 
 def test_an_unknown_key_that_resembles_none_is_answered_with_all() -> None:

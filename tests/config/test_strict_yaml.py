@@ -69,9 +69,7 @@ def test_a_syntax_error_has_its_place() -> None:
     assert line.startswith("f.yaml:2:7: not YAML: ")
 
 
-@pytest.mark.parametrize(
-    "text", ["a: *nobody", "a: 1\n---\nb: 2", "a: \x07", "a:\n\t- b", "a: !!int x"]
-)
+@pytest.mark.parametrize("text", ["a: *nobody", "a: 1\n---\nb: 2", "a: \x07", "a:\n\t- b", "a: !!int x"])
 def test_what_is_not_one_plain_document_is_refused(text: str) -> None:
     """Undefined aliases, second documents, control characters, tabs and tags are named."""
     assert all(line.startswith("f.yaml") for line in problems(text))
@@ -161,9 +159,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
 def test_a_callers_own_problems_are_placed_too() -> None:
     """Checks that pydantic cannot make are shown like those that it can."""
     document = parse_document("rules:\n  - method: x\n  - method: y\n", "f")
-    error = refusal(
-        document, [Problem(("rules", 1, "method"), "no"), Problem(("rules", 0, "rate"), "gone")]
-    )
+    error = refusal(document, [Problem(("rules", 1, "method"), "no"), Problem(("rules", 0, "rate"), "gone")])
     assert error.problems == ("f:2:5: gone", "f:3:13: no")
 
 

@@ -98,9 +98,7 @@ def test_naming_the_role_names_its_instructions_but_not_its_questions() -> None:
 )
 def test_every_condition_can_say_why_it_does_not_hold(when: When, why: str) -> None:
     """`elision explain` shows it beside each rule."""
-    rules = policy(
-        Rule("a", when, HALF), Rule("b", When(), HALF), Rule("c", When(max_tokens=2000), HALF)
-    )
+    rules = policy(Rule("a", when, HALF), Rule("b", When(), HALF), Rule("c", When(max_tokens=2000), HALF))
     assert [(miss.rule, miss.why) for miss in misses(rules, segment(), "gpt-4o")] == [
         ("a", why),
         ("c", "rule `b` above decides"),
@@ -166,9 +164,7 @@ def test_a_condition_that_covers_another_leaves_it_nothing(
 
 
 @given(st.lists(st.tuples(KINDS, ROLES, st.integers(0, 2000)), max_size=8), st.integers(0, 8))
-def test_what_comes_later_changes_no_decision(
-    facts: list[tuple[Kind, str, int]], length: int
-) -> None:
+def test_what_comes_later_changes_no_decision(facts: list[tuple[Kind, str, int]], length: int) -> None:
     """Promise 4: every turn decides alike about the messages that it repeats."""
     segments = [segment(k, t, r, message=n, text=f"t{n}") for n, (k, r, t) in enumerate(facts)]
     rules = policy(Rule("r", When(segment=tuple(Kind)), HALF))

@@ -110,9 +110,7 @@ def test_an_unknown_method_names_the_nearest() -> None:
         ({"method": "selective_context"}, ("use",), 'add "rate: 0.5" or "tokens: 500"'),
     ],
 )
-def test_a_target_must_suit_its_method(
-    use: dict[str, Any], path: tuple[str, ...], says: str
-) -> None:
+def test_a_target_must_suit_its_method(use: dict[str, Any], path: tuple[str, ...], says: str) -> None:
     """Each is told at the key that has to change, with how."""
     [(where, message)] = found({"use": use})
     assert where == (0, *path)
@@ -141,9 +139,7 @@ def test_rules_that_can_be_reached_are_no_problem() -> None:
 def test_impossible_conditions_and_repeated_names_are_told() -> None:
     """Both are slips that the first look at a dashboard would puzzle over."""
     span = {"when": {"min_tokens": 9, "max_tokens": 8}, "use": HALF}
-    assert found(span) == [
-        ((0, "when", "min_tokens"), "no segment has at least 9 and at most 8 tokens")
-    ]
+    assert found(span) == [((0, "when", "min_tokens"), "no segment has at least 9 and at most 8 tokens")]
     first = {"name": "a", "when": {"segment": "context"}, "use": HALF}
     second = {"name": "a", "when": {"segment": "history"}, "use": HALF}
     assert [path for path, _ in found(first, second)] == [(1, "name")]

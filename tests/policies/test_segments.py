@@ -19,9 +19,7 @@ def words(text: str) -> int:
 
 def user(*parts: str) -> tuple[Segment, ...]:
     """Return the segments of one user message made of `parts`."""
-    texts = [
-        PromptText(f"/messages/0/content/{n}/text", 0, "user", part) for n, part in enumerate(parts)
-    ]
+    texts = [PromptText(f"/messages/0/content/{n}/text", 0, "user", part) for n, part in enumerate(parts)]
     return cut(texts, words)
 
 
@@ -111,9 +109,7 @@ def test_parts_of_one_message_are_read_together() -> None:
     assert {segment.message for segment in segments} == {0}
 
 
-@pytest.mark.parametrize(
-    "text", ["Who owned the mill?", "A.\n\nB.\n\nC.", PARAGRAPH * 9, " \n\n ", "?"]
-)
+@pytest.mark.parametrize("text", ["Who owned the mill?", "A.\n\nB.\n\nC.", PARAGRAPH * 9, " \n\n ", "?"])
 def test_a_message_of_one_paragraph_or_a_short_one_is_all_question(text: str) -> None:
     """Where nothing is plainly material, nothing is touched."""
     assert shape(user(text)) == [(Q, " ".join(text.split())[:24])]
@@ -178,9 +174,7 @@ LINES = st.sampled_from(
     ]
 )
 ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "\n \n"])
-PROSE = st.lists(st.tuples(LINES, ENDS), max_size=12).map(
-    lambda pairs: "".join(a + b for a, b in pairs)
-)
+PROSE = st.lists(st.tuples(LINES, ENDS), max_size=12).map(lambda pairs: "".join(a + b for a, b in pairs))
 ROLES = st.sampled_from(["user", "user", "system", "assistant", "tool", "?"])
 MESSAGES = st.lists(st.tuples(ROLES, st.lists(PROSE | st.text(), max_size=3)), max_size=5)
 
@@ -203,9 +197,7 @@ def test_the_segments_of_a_text_concatenate_to_it(messages: list[tuple[str, list
         own = [segment for segment in segments if segment.source == source]
         assert "".join(segment.text for segment in own) == text.text
         assert all(text.text[s.start : s.end] == s.text != "" for s in own)
-        assert all(
-            (s.role, s.message, s.tokens) == (text.role, text.message, words(s.text)) for s in own
-        )
+        assert all((s.role, s.message, s.tokens) == (text.role, text.message, words(s.text)) for s in own)
     assert [s.source for s in segments] == sorted(s.source for s in segments)
 
 

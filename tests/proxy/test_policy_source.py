@@ -66,12 +66,12 @@ def test_all_errors_of_all_files_are_told_with_their_places(tmp_path: Path) -> N
         "d": GOOD,
         "e": "mode: of\nmode: off\n",
     }
+    end = "'<stream end>'"
     assert problems(directory(tmp_path, **files)) == [
         'a.yaml:2:5: unknown key "usee"; did you mean "use"?',
         "a.yaml:4:13: must be a number above 0 and at most 600, not -1",
         'b.yaml:3:15: unknown method "losless"; did you mean "lossless"?',
-        "c.yaml:2:1: not YAML: expected the node content, but found '<stream end>' "
-        "(while parsing a flow node)",
+        f"c.yaml:2:1: not YAML: expected the node content, but found {end} (while parsing a flow node)",
         'e.yaml:2:1: the key "mode" is already set in line 1; remove one',
     ]
 

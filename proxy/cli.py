@@ -1,0 +1,314 @@
+"""The command line: `elision serve | compress | check | explain | upstream`.
+
+This module owns names of commands and flags, exit codes, and saying an error in one line with its
+remedy; the work is done by what it imports, inside the commands, so that `elision --version`
+answers at once. Other tools may rely on the exit codes:
+
+    0  done
+    1  what was looked at is wrong: a policy file, a body that is none
+    2  what was asked is wrong: a flag, a variable, a settings file, a file that cannot be read
+    3  asked rightly, but it cannot start: the port is taken, weights or packages are missing
+
+`compress` writes nothing but the shortened text (or JSON) to standard output.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from elision.compressors.errors import BadOption, CompressionError, UnknownMethod, WeightsMissing
+from elision.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from elision.compressors.base import Method, OptionValue, Outcome, Target
+    from elision.compressors.tokens import Counters
+    from elision.config.settings import Settings
+    from elision.proxy.policy_source import PolicySet
+
+EXIT_WRONG = 1
+EXIT_USAGE = 2
+EXIT_CANNOT_START = 3
+
+_DEFAULT_RATE = 0.5
+_STDIN = Path("-")
+
+app = typer.Typer(
+    name="elision",
+    help="An OpenAI-compatible proxy that makes prompts shorter by a team's policy.",
+    epilog="Exit codes: 0 done; 1 what was looked at is wrong; 2 what was asked is wrong; "
+    "3 cannot start (port taken, weights or packages missing).",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command that the process was started with, and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return its exit code. Operators' errors become lines on standard error."""
+    try:
+        code = app(arguments, prog_name="elision", standalone_mode=False)
+    except ConfigError as error:
+        return _fail(EXIT_USAGE, *error.problems)
+    except (UnknownMethod, BadOption) as error:
+        return _fail(EXIT_USAGE, str(error))
+    except WeightsMissing as error:
+        return _fail(EXIT_CANNOT_START, str(error))
+    except CompressionError as error:
+        return _fail(EXIT_WRONG, str(error))
+    except typer.TyperException as error:
+        return _fail(EXIT_USAGE, f"{error.format_message().rstrip('.')}; see elision --help")
+    return code if isinstance(code, int) else 0
+
+
+def _fail(code: int, *problems: str) -> int:
+    for problem in problems:
+        typer.echo(f"error: {' '.join(problem.split())}", err=True)
+    return code
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"elision {version('elision')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _elision(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Hold what is common to all commands."""
+
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE", help="Settings file. [ELISION_SETTINGS]")
+]
+PoliciesDir = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Directory of policy files. [ELISION_POLICIES]")
+]
+
+
+@app.command()
+def serve(
+    *,
+    upstream: Annotated[str | None, typer.Option(help="Provider's base URL. [ELISION_UPSTREAM]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address, 127.0.0.1 by default. [ELISION_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port, 8484 by default. [ELISION_PORT]")] = None,
+    policies: PoliciesDir = None,
+    redis: Annotated[str | None, typer.Option(help="Redis URL. [ELISION_REDIS]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes. [ELISION_WORKERS]")] = None,
+    settings: SettingsFile = None,
+) -> int:
+    """Run the proxy until it is told to stop.
+
+    Defaults give way to the settings file, the file to ELISION_* variables, variables to flags.
+    """
+    flags: dict[str, object] = {
+        "upstream": upstream,
+        "host": host,
+        "port": port,
+        "policies": policies,
+        "redis": redis,
+        "workers": workers,
+    }
+    merged = _settings(settings, flags)
+    if not merged.upstream:
+        raise ConfigError(
+            ["no upstream: say --upstream https://api.openai.com, or set ELISION_UPSTREAM to your provider"]
+        )
+    from elision.proxy.app import serve as serve_forever
+
+    return serve_forever(merged)
+
+
+@app.command()
+def compress(
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE|-", help="Text in UTF-8; - is standard input.")],
+    method: Annotated[str, typer.Option(help="Compression method.")] = "selective_context",
+    rate: Annotated[
+        float | None,
+        typer.Option(help=f"Share of tokens to keep, {_DEFAULT_RATE} where the method needs a target."),
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to keep, in place of a rate.")] = None,
+    question: Annotated[str, typer.Option(help="What the text is read for.")] = "",
+    model: Annotated[str, typer.Option(help="Model that will read it; chooses the tokenizer.")] = "",
+    option: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Option of the method.")] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show the whole text, what is cut struck out.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Show the outcome as JSON.")] = False,
+    settings: SettingsFile = None,
+) -> int:
+    """Shorten a text on this machine, without a server, and write it to standard output."""
+    from elision.compressors.base import Method, Target
+
+    if rate is not None and not 0 < rate <= 1:
+        raise ConfigError([f"--rate: must be above 0 and at most 1, not {rate:g}"])
+    if rate is not None and tokens is not None:
+        raise ConfigError(["--tokens: excludes --rate; give one of them"])
+    if show and as_json:
+        raise ConfigError(["--show: excludes --json; give one of them"])
+    target = Target(_rate(method, rate, tokens), tokens, model, question)
+    text = _text(_read(file), file)
+    merged = _settings(settings, {})
+    outcome = _compressed(text, Method(method, _options(option or [])), target, merged)
+    _show_outcome(text, outcome, show=show, as_json=as_json)
+    return 0
+
+
+@app.command()
+def check(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of policy files.")],
+) -> int:
+    """Check every policy file of a directory; tell all errors with file, line and column."""
+    try:
+        policies = _policies(directory)
+    except ConfigError as error:
+        return _fail(EXIT_WRONG, *error.problems)
+    for team, policy in sorted(policies.by_team.items()):
+        default = ", for every other team too" if policy is policies.default else ""
+        rules = f"{len(policy.rules)} rule{'s' * (len(policy.rules) != 1)}"
+        typer.echo(f"{team}: {policy.label}, {policy.mode}, {rules}{default}")
+    return 0
+
+
+@app.command()
+def explain(
+    *,
+    body: Annotated[Path, typer.Argument(metavar="BODY.json", help="A request's body; - is standard input.")],
+    policies: PoliciesDir = None,
+    team: Annotated[str, typer.Option(help="Whose policy; the default one without it.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Show JSON, with why other rules did not.")] = False,
+    settings: SettingsFile = None,
+) -> int:
+    """Show what would happen to each part of a chat request, and why. Nothing is compressed."""
+    from elision.proxy import terminal
+    from elision.proxy.chat import NotCarriedError
+    from elision.proxy.planner import Planner
+
+    merged = _settings(settings, {"policies": policies})
+    if merged.policies is None:
+        raise ConfigError(["no policies: say --policies DIR, or set ELISION_POLICIES to their directory"])
+    known = _policies(merged.policies)
+    policy = known.for_team(team)
+    if policy is None:
+        teams = ", ".join(sorted(known.by_team))
+        raise ConfigError([f"--team: {team or 'the default team'} has no policy; there are: {teams}"])
+    planner = Planner(known, _counters(merged).counter_for)
+    try:
+        planned = planner.plan(_read(body), team)
+    except NotCarriedError as error:
+        return _fail(EXIT_WRONG, f"{body}: {error}: the proxy would pass this body on untouched")
+    if planned is not None and as_json:
+        typer.echo(json.dumps(terminal.plan_row(planned, policy), ensure_ascii=False, indent=2))
+    elif planned is not None:
+        terminal.print_table(planned, sys.stdout)
+    return 0
+
+
+@app.command()
+def upstream(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any.")] = 8485,
+    weights: Annotated[str, typer.Option(help="Folder or Hugging Face id; a small model without it.")] = "",
+) -> int:
+    """Serve a small real model behind OpenAI's API, to try the proxy without a provider."""
+    from elision.proxy.local_upstream import serve as serve_model
+
+    return serve_model(host, port, weights)
+
+
+def _settings(file: Path | None, flags: dict[str, object]) -> "Settings":
+    from elision.config.settings import load_settings
+
+    return load_settings(file, os.environ, flags)
+
+
+def _policies(directory: Path) -> "PolicySet":
+    from elision.compressors.registry import method_names
+    from elision.proxy.policy_source import load_policies
+
+    return load_policies(directory, method_names())
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == _STDIN else file.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
+
+
+def _text(content: bytes, file: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{file}: not UTF-8 at byte {error.start}; convert it first"]) from error
+
+
+def _rate(method: str, rate: float | None, tokens: int | None) -> float | None:
+    from elision.policies.schema import LOSSLESS
+
+    if method == LOSSLESS and (rate, tokens) != (None, None):
+        raise ConfigError([f"--method: {LOSSLESS} decides by itself how far it goes; leave out the target"])
+    return _DEFAULT_RATE if rate is tokens is None and method != LOSSLESS else rate
+
+
+def _options(given: list[str]) -> "tuple[tuple[str, OptionValue], ...]":
+    """Read `name=value`, the value as YAML reads it."""
+    from elision.config.strict_yaml import parse_document
+
+    options: dict[str, OptionValue] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        read = parse_document(value.encode(), f"--option {name}").data
+        if not (name and equals) or not isinstance(read, (str, int, float, bool)):
+            raise ConfigError([f"--option: must be NAME=VALUE, not {pair}"])
+        options[name] = read
+    return tuple(sorted(options.items()))
+
+
+def _compressed(text: str, method: "Method", target: "Target", settings: "Settings") -> "Outcome":
+    from elision.compressors.base import Job
+    from elision.compressors.engine import Engine
+
+    compressor = settings.compressor
+    engine = Engine(_counters(settings), cache_dir=compressor.cache_dir, threads=compressor.threads)
+    [outcome] = engine.run([Job(text, method, target)])
+    return outcome
+
+
+def _counters(settings: "Settings") -> "Counters":
+    from elision.compressors.tokens import Counters
+
+    paths = {glob: str(path) for glob, path in settings.tokenizers.items()}
+    return Counters(paths, settings.compressor.cache_dir)
+
+
+def _show_outcome(text: str, outcome: "Outcome", *, show: bool, as_json: bool) -> None:
+    from elision.proxy import terminal
+
+    shown = outcome.text
+    if as_json:
+        shown = json.dumps(terminal.outcome_row(outcome), ensure_ascii=False, indent=2) + "\n"
+    elif show and outcome.kept:
+        shown = terminal.struck(text, outcome.kept, ansi=sys.stdout.isatty())
+    # Bytes, because a text's own line ends must come out as they went in.
+    sys.stdout.buffer.write(shown.encode())
+    sys.stdout.buffer.flush()
+    if outcome.reason:
+        typer.echo(f"note: left as it was: {outcome.reason}", err=True)
+    elif show:
+        typer.echo(f"\n{outcome.tokens_before} -> {outcome.tokens_after} tokens", err=True)

@@ -1,0 +1,92 @@
+"""Tests of elision.proxy.terminal."""
+
+import io
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elision.compressors.base import Outcome, Span
+from elision.policies.engine import make_plan
+from elision.policies.model import Kind, Mode, Policy, Rule, Use, When
+from elision.policies.segments import cut
+from elision.proxy.chat import parse
+from elision.proxy.planner import Planned
+from elision.proxy.terminal import outcome_row, plan_row, print_table, struck
+
+DOCUMENT = "\n\n".join(["The mill stood by the river. " * 40] * 3)
+POLICY = Policy(
+    "team",
+    "abc",
+    Mode.AUDIT,
+    2.0,
+    (
+        Rule("tools", When(segment=(Kind.TOOL_RESULT,)), Use("lossless")),
+        Rule("[red]documents", When(), Use("selective_context", 0.5, None, (("unit", "phrase"),))),
+    ),
+)
+
+
+def planned() -> Planned:
+    """Return what the policy makes of a system prompt, a document and a question."""
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": f"{DOCUMENT}\n\nWho owned the mill?"},
+    ]
+    body = parse(json.dumps({"model": "gpt-4o", "messages": messages}).encode())
+    segments = cut(body.texts, lambda text: len(text.split()))
+    return Planned("search", body, make_plan(POLICY, segments, body.model), "words")
+
+
+def test_losses_are_struck_out_on_terminals_and_bracketed_elsewhere() -> None:
+    """What is kept stands as it is."""
+    kept = [Span(0, 3), Span(8, 11)]
+    assert struck("one two six ten", kept, ansi=False) == "one[- two -]six[- ten-]"
+    assert struck("one two", [Span(4, 7)], ansi=True) == "\x1b[2;9mone \x1b[22;29mtwo"
+    assert struck("all", [Span(0, 3)], ansi=False) == "all"
+
+
+@given(st.text(alphabet="ab é中\n"), st.lists(st.integers(0, 20), max_size=6, unique=True))
+def test_marking_loses_nothing(text: str, cuts: list[int]) -> None:
+    """Without the marks the whole text is there."""
+    edges = sorted(at for at in cuts if at <= len(text))
+    kept = [Span(*pair) for pair in zip(edges[::2], edges[1::2], strict=False)]
+    assert struck(text, kept, ansi=False).replace("[-", "").replace("-]", "") == text
+
+
+def test_an_outcome_is_shown_whole() -> None:
+    """All that the contract of `--json` names."""
+    outcome = Outcome("b", 9, 1, (Span(2, 3),), "m", "m:1", "")
+    assert outcome_row(outcome) == {
+        "text": "b",
+        "tokens_before": 9,
+        "tokens_after": 1,
+        "kept": [[2, 3]],
+        "method": "m",
+        "fingerprint": "m:1",
+        "reason": "",
+    }
+
+
+def test_a_plan_as_json_says_why_and_why_not() -> None:
+    """Each segment with its place, its rule, and every rule that did not decide."""
+    row = json.loads(json.dumps(plan_row(planned(), POLICY)))
+    assert (row["team"], row["policy"], row["mode"]) == ("search", "team@abc", "audit")
+    instruction, document, question = row["segments"]
+    assert instruction["why"] == "kept: no rule names instruction segments"
+    assert document["place"] == "/messages/1/content"
+    assert (document["start"], document["end"]) == (0, question["start"])
+    assert (document["rule"], document["rate"]) == ("[red]documents", 0.5)
+    assert document["options"] == {"unit": "phrase"}
+    assert document["why_not"] == [{"rule": "tools", "why": "it is for tool_result segments, not context"}]
+
+
+def test_a_plan_as_a_table_names_every_segment() -> None:
+    """One row each; names that look like markup are shown, not obeyed."""
+    out = io.StringIO()
+    print_table(planned(), out)
+    table = out.getvalue()
+    assert "team@abc, audit, model gpt-4o, words" in table
+    for cell in ("/messages/0/content", "[red]documents", "selective_context", "0.5", "instruction"):
+        assert cell in table
+    assert "\x1b" not in table
