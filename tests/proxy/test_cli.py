@@ -1,0 +1,281 @@
+"""Tests of elision.proxy.cli: what other tools rely on is exit codes, streams and one-line errors."""
+
+import io
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from elision.proxy.cli import EXIT_CANNOT_START, EXIT_USAGE, EXIT_WRONG, run
+
+POLICY = "rules:\n  - name: documents\n    use: {method: lossless}\n"
+DOCUMENT = "\n\n".join(["The mill stood by the river. " * 40] * 3)
+PRETTY = json.dumps({"rivers": [{"name": "Aare", "km": n} for n in range(60)]}, indent=4)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ELISION_SETTINGS", "ELISION_UPSTREAM", "ELISION_POLICIES"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    """Return a directory with one valid policy."""
+    directory = tmp_path / "policies"
+    directory.mkdir()
+    (directory / "default.yaml").write_text(POLICY)
+    return directory
+
+
+@pytest.fixture
+def body(tmp_path: Path) -> Path:
+    """Return a file with a chat request."""
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": f"{DOCUMENT}\n\nWho owned the mill?"},
+    ]
+    file = tmp_path / "body.json"
+    file.write_text(json.dumps({"model": "gpt-4o", "messages": messages}))
+    return file
+
+
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[str]]:
+    """Run a command that fails; return its exit code and the lines on standard error."""
+    code = run([str(argument) for argument in arguments])
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert "Traceback" not in streams.err
+    return code, streams.err.splitlines()
+
+
+def test_the_version_is_told_without_loading_what_serves() -> None:
+    """A shell prompt may call it: no HTTP stack, no models, no validation are imported."""
+    script = (
+        "import sys; from elision.proxy.cli import run; code = run(['--version']);"
+        "heavy = {'aiohttp', 'torch', 'pydantic', 'numpy', 'yaml', 'rich', 'tiktoken', 'transformers'};"
+        "print(code, sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].startswith("elision ")
+    assert done.stdout.splitlines()[1] == "0 []"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    """`python -m elision.proxy` is the same command."""
+    command = [sys.executable, "-m", "elision.proxy", "check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (EXIT_USAGE, "")
+    assert done.stderr == "error: Missing argument 'DIR'; see elision --help\n"
+
+
+def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripts are written from it."""
+    assert run(["--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "0 done; 1 what was looked at is wrong; 2 what was asked is wrong; 3 cannot start" in told
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["serv"],
+        ["serve", "--prot", "1"],
+        ["serve", "--port", "many"],
+        ["compress"],
+        ["compress", "-", "--rate", "1.5"],
+        ["compress", "-", "--rate", "0.5", "--tokens", "9"],
+        ["compress", "-", "--method", "lossless", "--rate", "0.5"],
+        ["compress", "-", "--show", "--json"],
+        ["compress", "/nowhere/at/all"],
+        ["explain", "-", "--settings", "/nowhere.yaml"],
+        ["upstream", "--port", "70000"],
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No usage text, no box, no traceback: what is wrong, and where to look."""
+    code, lines = failed(capsys, *arguments)
+    assert code == EXIT_USAGE
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+
+
+def test_serving_needs_an_upstream(capsys: pytest.CaptureFixture[str]) -> None:
+    """Clients' keys go nowhere that nobody named."""
+    code, [line] = failed(capsys, "serve")
+    assert code == EXIT_USAGE
+    assert "--upstream https://api.openai.com" in line
+    assert "ELISION_UPSTREAM" in line
+
+
+def test_serving_tells_every_wrong_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """File and flags in one run."""
+    file = tmp_path / "s.yaml"
+    file.write_text("prot: 1\n")
+    code, lines = failed(capsys, "serve", "--settings", file, "--upstream", "nonsense", "--workers", "0")
+    assert code == EXIT_USAGE
+    assert lines == [
+        f'error: {file}:1:1: unknown key "prot"; did you mean "port"?',
+        "error: --upstream: must be a URL such as https://api.openai.com",
+        "error: --workers: must be a whole number at least 1 and at most 256",
+    ]
+
+
+def test_a_taken_port_is_exit_code_3() -> None:
+    """The remedy is in the line."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "elision.proxy", "serve"]
+        flags = ["--upstream", "http://127.0.0.1:9", "--port", port]
+        done = subprocess.run([*command, *flags], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == EXIT_CANNOT_START
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert f"127.0.0.1:{port}" in line
+    assert "--port" in line
+
+
+def test_missing_weights_are_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model that was named is in the line."""
+    folder = tmp_path / "no-model"
+    folder.mkdir()
+    code, lines = failed(capsys, "upstream", "--port", "0", "--weights", folder)
+    assert code == EXIT_CANNOT_START
+    assert str(folder) in lines[-1]
+
+
+def test_check_tells_what_is_loaded(policies: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each team with its version, mode and number of rules."""
+    (policies / "search.yaml").write_text("mode: audit\n")
+    assert run(["check", str(policies)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("default: default@")
+    assert first.endswith(", enforce, 1 rule, for every other team too")
+    assert second.startswith("search: search@")
+    assert second.endswith(", audit, 0 rules")
+
+
+def test_check_tells_all_errors_of_all_files(policies: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1, a line each, with file, line and column."""
+    (policies / "a.yaml").write_text("mod: audit\ndeadline_s: 0\n")
+    (policies / "b.yaml").write_text("rules:\n  - use: {method: loseless}\n")
+    code, lines = failed(capsys, "check", policies)
+    assert code == EXIT_WRONG
+    assert lines == [
+        f'error: {policies}/a.yaml:1:1: unknown key "mod"; did you mean "mode"?',
+        f"error: {policies}/a.yaml:2:13: must be a number above 0 and at most 600, not 0",
+        f'error: {policies}/b.yaml:2:19: unknown method "loseless"; did you mean "lossless"?',
+    ]
+
+
+def test_explain_shows_each_segment(policies: Path, body: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a table for people and as JSON for tools."""
+    command = ["explain", str(body), "--policies", str(policies)]
+    assert run(command) == 0
+    table = capsys.readouterr().out
+    assert "/messages/0/content" in table
+    assert "rule `documents` matched" in table
+    assert run([*command, "--team", "search", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [segment["kind"] for segment in plan["segments"]] == ["instruction", "context", "question"]
+    assert [segment["method"] for segment in plan["segments"]] == ["keep", "lossless", "keep"]
+    assert plan["encoding"] == "o200k_base"
+
+
+def test_explain_finds_policies_by_variable_and_body_on_standard_input(
+    policies: Path,
+    body: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The settings are those of `serve`."""
+    monkeypatch.setenv("ELISION_POLICIES", str(policies))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(body.read_bytes())))
+    assert run(["explain", "-"]) == 0
+    assert "documents" in capsys.readouterr().out
+
+
+def test_explain_refuses_what_the_proxy_would_pass_on(
+    policies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not JSON; no policies; a team without a policy."""
+    file = tmp_path / "no.json"
+    file.write_text("{")
+    code, [line] = failed(capsys, "explain", file, "--policies", policies)
+    assert (code, line) == (
+        EXIT_WRONG,
+        f"error: {file}: malformed_body: the proxy would pass this body on untouched",
+    )
+    code, [line] = failed(capsys, "explain", file)
+    assert (code, "--policies DIR" in line) == (EXIT_USAGE, True)
+    (policies / "default.yaml").rename(policies / "a.yaml")
+    (policies / "b.yaml").write_text(POLICY)
+    code, [line] = failed(capsys, "explain", file, "--policies", policies, "--team", "c")
+    assert (code, line) == (EXIT_USAGE, "error: --team: c has no policy; there are: a, b")
+
+
+def test_compress_writes_the_shortened_text_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output can be piped on; what it says is the same data."""
+    file = tmp_path / "rivers.json"
+    file.write_text(PRETTY)
+    assert run(["compress", str(file), "--method", "lossless"]) == 0
+    streams = capsys.readouterr()
+    assert json.loads(streams.out) == json.loads(PRETTY)
+    assert len(streams.out) < len(PRETTY)
+    assert streams.err == ""
+
+
+def test_compress_as_json_is_the_whole_outcome(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text, tokens before and after, kept spans, method, fingerprint and reason."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(PRETTY.encode())))
+    assert run(["compress", "-", "--method", "lossless", "--model", "gpt-4o", "--json"]) == 0
+    outcome = json.loads(capsys.readouterr().out)
+    assert outcome["tokens_after"] < outcome["tokens_before"]
+    assert (outcome["method"], outcome["reason"], outcome["kept"]) == ("lossless", "", [])
+    assert outcome["fingerprint"]
+
+
+def test_compress_tells_why_a_text_was_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Leaving it is no failure: the original comes out, byte for byte, and a note says why."""
+    file = tmp_path / "short.txt"
+    file.write_bytes(b"one\r\nword\n")
+    assert run(["compress", str(file), "--method", "lossless"]) == 0
+    streams = capsys.readouterr()
+    assert streams.err.startswith("note: left as it was: ")
+    assert streams.out == "one\r\nword\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--method", "loseless", "--rate", "0.5"], "lossless"),
+        (["--method", "lossless", "--option", "nonsense=1"], "nonsense"),
+        (["--method", "lossless", "--option", "nonsense"], "--option: must be NAME=VALUE"),
+    ],
+)
+def test_compress_knows_wrong_methods_and_options(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nearest is named, as in a policy."""
+    file = tmp_path / "a.txt"
+    file.write_text("text")
+    code, [line] = failed(capsys, "compress", file, *arguments)
+    assert code == EXIT_USAGE
+    assert says in line
+
+
+def test_compress_reads_utf_8_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guessing an encoding would change characters."""
+    file = tmp_path / "latin.txt"
+    file.write_bytes(b"caf\xe9")
+    code, lines = failed(capsys, "compress", file)
+    assert (code, lines) == (EXIT_USAGE, [f"error: {file}: not UTF-8 at byte 3; convert it first"])
