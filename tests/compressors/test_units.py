@@ -1,0 +1,131 @@
+"""Units are where a reader of the language would see them, and never lose a character."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elision.compressors.units import Level, phrases, sentences, split, words
+
+ALPHABET = st.sampled_from(
+    [
+        *"aBz .!?…\n\t,;'\"()3-",
+        "。",
+        "！",
+        "日",
+        "本",
+        "ท",
+        "ี่",
+        "ខ",
+        "្",
+        "ម",
+        "🎉",
+        "👩‍👩‍👧",
+        "👍🏽",
+        "e\u0301",
+        "the ",
+        "Mr. ",
+    ]
+)
+TEXTS = st.lists(ALPHABET, max_size=60).map("".join) | st.text()
+
+
+@given(TEXTS, st.sampled_from(list(Level)))
+def test_units_are_ascending_disjoint_and_cover_all_but_whitespace(text: str, level: Level) -> None:
+    """No character is lost, none is in two units, no unit begins or ends with whitespace."""
+    bounds = split(text, level)
+    assert bounds.shape[1] == 2
+    assert (bounds[:, 0] < bounds[:, 1]).all()
+    assert (bounds[1:, 0] >= bounds[:-1, 1]).all()
+    covered = np.zeros(len(text), bool)
+    for start, end in bounds.tolist():
+        covered[start:end] = True
+        assert not text[start].isspace()
+        assert not text[end - 1].isspace()
+    assert all(covered[i] or c.isspace() for i, c in enumerate(text))
+
+
+@given(TEXTS)
+def test_phrases_are_made_of_whole_words(text: str) -> None:
+    """A phrase begins where a word begins and ends where one ends."""
+    inner = words(text)
+    outer = phrases(text)
+    assert set(outer[:, 0].tolist()) <= set(inner[:, 0].tolist())
+    assert set(outer[:, 1].tolist()) <= set(inner[:, 1].tolist())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It is. It was! Is it? Yes", ["It is.", "It was!", "Is it?", "Yes"]),
+        ("Dr. Smith paid 3.5 dollars. He left.", ["Dr. Smith paid 3.5 dollars.", "He left."]),
+        ("See J. K. Rowling and the U.S. Army. Done.", ["See J. K. Rowling and the U.S. Army.", "Done."]),
+        ("Use v1.2.3 of https://a.b/c.html now. Ok.", ["Use v1.2.3 of https://a.b/c.html now.", "Ok."]),
+        ("Nuts, bolts, etc. were sold. End.", ["Nuts, bolts, etc. were sold.", "End."]),
+        ("Nuts, bolts, etc. They sold.", ["Nuts, bolts, etc.", "They sold."]),
+        ("He said no. See Fig. 3 there.", ["He said no.", "See Fig. 3 there."]),
+        ("He waited... and left... Then rain.", ["He waited... and left...", "Then rain."]),
+        ('"Stop!" he said. "Why?" She ran.', ['"Stop!" he said.', '"Why?"', "She ran."]),
+        ("1. First thing.\n2. Second thing.", ["1. First thing.", "2. Second thing."]),
+        (
+            "这是第一句。这是第二句！「真的？」是；好",
+            ["这是第一句。", "这是第二句！", "「真的？」", "是；", "好"],
+        ),
+        ("यह एक है। यह दो है।", ["यह एक है।", "यह दो है।"]),
+        ("هل هذا؟ نعم. انتهى", ["هل هذا؟", "نعم.", "انتهى"]),
+        ("¿Qué es? El Sr. López vino. ¡Sí!", ["¿Qué es?", "El Sr. López vino.", "¡Sí!"]),
+        ("A title\n\nA paragraph", ["A title", "A paragraph"]),
+        (
+            "This line is long enough to have been wrapped\nby an editor. Next.",
+            ["This line is long enough to have been wrapped\nby an editor.", "Next."],
+        ),
+        ("- one\n- two", ["- one", "- two"]),
+        ("", []),
+        (" \n ", []),
+    ],
+)
+def test_sentences_end_where_readers_see_them_end(text: str, expected: list[str]) -> None:
+    """End marks of several scripts; none inside abbreviations, numbers, versions and URLs."""
+    assert [text[a:b] for a, b in sentences(text).tolist()] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("two words", ["two", "words"]),
+        ("日本語、です", ["日", "本", "語、", "で", "す"]),
+        ("ที่นี่", ["ที่", "นี่"]),
+        ("ខ្មែរ", ["ខ្មែ", "រ"]),
+        ("a👩‍👩‍👧b 👍🏽", ["a👩‍👩‍👧b", "👍🏽"]),
+        ("GPT模型 ok", ["GPT", "模", "型", "ok"]),
+        ("か\u3099", ["か\u3099"]),
+        ("한국어 문장", ["한국어", "문장"]),
+    ],
+)
+def test_words_are_never_cut_inside_a_character(text: str, expected: list[str]) -> None:
+    """Combining marks, stacked consonants and emoji sequences stay whole."""
+    assert [text[a:b] for a, b in words(text).tolist()] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the old king of northern France was ill", ["the old king", "of", "northern France", "was", "ill"]),
+        (
+            "She quickly gave him a red book, paper and ink",
+            ["She", "quickly", "gave", "him", "a red book,", "paper", "and", "ink"],
+        ),
+        ("el viejo rey estaba enfermo", ["el", "viejo", "rey", "estaba", "enfermo"]),
+    ],
+)
+def test_phrases_are_noun_chunks_of_english(text: str, expected: list[str]) -> None:
+    """Determiners open a chunk, function words stand alone, other languages fall back to words."""
+    assert [text[a:b] for a, b in phrases(text).tolist()] == expected
+
+
+@pytest.mark.parametrize("run", [".", " ", "\n", "a", "日", "-", ". ", "\"'", "1.", "(", "a.b"])
+def test_a_million_equal_characters_are_split(run: str) -> None:
+    """No pattern backtracks; a quadratic one would outlast the test's timeout."""
+    text = run * (1_000_000 // len(run)) + "x"
+    for level in Level:
+        assert len(split(text, level)) >= 1
