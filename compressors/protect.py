@@ -94,10 +94,10 @@ def find_fences(text: str) -> Iterator[tuple[int, int]]:
         if opened is None:
             opened = fence
         elif fence["mark"].startswith(opened["mark"]) and fence[0].strip() == fence["mark"]:
-            yield opened.start(), fence.end()
+            yield opened.start("mark"), fence.end("mark")
             opened = None
     if opened is not None:
-        yield opened.start(), len(text)
+        yield opened.start("mark"), len(text)
 
 
 def find_json(text: str) -> Iterator[tuple[int, int]]:

@@ -61,6 +61,7 @@ _MARKS = (
     "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\u3099\u309a\U000e0100-\U000e01ef"
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u17b4-\u17d3\u102b-\u103e\u200c\u200d"
 )
+_UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
 _WIDE_ENDS = "、。，．！？；：」』）】》〉”’ー々"
 # A Khmer or Myanmar stacker (U+17D2, U+1039) binds the consonant after it.
 _WORD = re.compile(
@@ -87,6 +88,11 @@ _FUNCTION_WORDS = _set(
 _PHRASE_WORDS = 6
 _ENGLISH_SHARE = 0.2
 _PUNCTUATION = ".,;:!?()[]{}\"'“”‘’—–…"
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether a character belongs to a script that writes no spaces between words."""
+    return bool(_UNSPACED_CHARACTER.match(character))
 
 
 def split(text: str, level: Level) -> Bounds:

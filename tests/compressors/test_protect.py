@@ -16,7 +16,7 @@ from elision.compressors.protect import CLASSES, find_spans, merged
     ("name", "text", "expected"),
     [
         ("code", "a\n```py\nx = 1\n```\nb", ["```py\nx = 1\n```"]),
-        ("code", "a\n~~~\n```\n~~~ \nb", ["~~~\n```\n~~~ "]),
+        ("code", "a\n~~~\n```\n~~~ \nb", ["~~~\n```\n~~~"]),
         ("code", "never closed\n```\nx", ["```\nx"]),
         ("inline_code", "use `a b` or ``c`` now", ["`a b`", "``c``"]),
         ("json", 'see\n{"a": [1,\n 2]}\nand [ x', ['{"a": [1,\n 2]}']),
