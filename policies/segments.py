@@ -22,9 +22,10 @@ OPENING_TOKENS = 60
 """A first paragraph of no more tokens is kept: it may say how to answer."""
 CLOSING_TOKENS = 16
 """A last part of no more tokens that asks nothing ("Thanks!", "Answer:") takes one more with it."""
-
 CLOSING_PARAGRAPHS = 4
 """So many paragraphs at most are joined in search of the question."""
+OPENING_PARAGRAPHS = 8
+"""So many paragraphs at most are kept before a mark that says that the material begins."""
 
 # Prose has four or five characters to a token, never so many; longer texts need not be counted.
 _CHARACTERS_PER_TOKEN = 32
@@ -39,10 +40,18 @@ _ROLES = {
 # Atomic, because a CRLF must not be taken for the two line ends of an empty line.
 _GAP = re.compile(r"(?>\r\n|\n|\r)[^\S\r\n]*+(?>\r\n|\n|\r)\s*+")
 _FENCE = re.compile(r"^[ \t]{0,3}(```|~~~)[^\r\n]*(?:\r\n?|\n|\Z)", re.MULTILINE)
-_MARK = re.compile(r"^[ \t#*_]{0,6}(?:question|query|q\d{0,3})\b[^\r\n]{0,20}:", re.I | re.MULTILINE)
+_QUESTION = re.compile(r"^[ \t#*_]{0,6}(?:question|query|q\d{0,3})\b[^\r\n]{0,20}:", re.I | re.MULTILINE)
+# "Context:", "<documents>": the material begins.
+_NAMES = r"(?:contexts?|documents?|passages?|articles?|texts?|sources?|transcripts?|search[ _]results?)"
+_MATERIAL = re.compile(rf"^[ \t#*_]{{0,6}}(?:{_NAMES}\b[^\r\n]{{0,30}}:|<{_NAMES}\b)", re.I | re.MULTILINE)
+# A line of dashes, or one closing tag: the material begins or ends.
+_LINE_END = r"[ \t]*(?:\r\n?|\n|\Z)"
+_RULE = re.compile(rf"^[ \t]{{0,8}}(?:[-=_*~]{{3,200}}|</[\w:.-]{{1,40}}>){_LINE_END}", re.MULTILINE)
 # Latin, Greek, Arabic, full-width, Armenian, Ethiopic; not the one of a URL.
 _ASKS = re.compile("[?\u037e\u061f\uff1f\u055e\u1367](?![\\w/&=])")
 _SENTENCE = re.compile(r"[\w\"'\u00ab\u201c\u00bf\u00a1(*]")
+
+_LONGEST_RULE = 300
 
 Count = Callable[[str], int]
 
@@ -109,11 +118,25 @@ def _asked(paragraphs: Sequence[_Paragraph], count: Count) -> frozenset[int]:
     whole = "".join(paragraph.text for paragraph in paragraphs)
     if len(paragraphs) < 2 or _fits(whole, SHORT_MESSAGE_TOKENS, count):
         return everything
-    opening = paragraphs[0].text
     last = _closing(paragraphs, count)
-    generous = _asks(opening) or not last
-    keeps_first = _fits(opening, QUESTION_TOKENS if generous else OPENING_TOKENS, count)
-    return frozenset(last | {0} if keeps_first else last) or everything
+    opening = _opening(paragraphs, count, QUESTION_TOKENS if not last else OPENING_TOKENS)
+    return frozenset(last | opening) or everything
+
+
+def _opening(paragraphs: Sequence[_Paragraph], count: Count, limit: int) -> set[int]:
+    """Return the first paragraphs that ask or say how to answer.
+
+    Those are all before the mark where the material begins, if they are few; without a mark, the
+    first if it has at most `limit` tokens, or asks.
+    """
+    head = ""
+    for number, paragraph in enumerate(paragraphs[:OPENING_PARAGRAPHS]):
+        marked = _MATERIAL.match(paragraph.text.lstrip()) or _is_closed(head)
+        if marked and number and _fits(head, SHORT_MESSAGE_TOKENS, count):
+            return set(range(number))
+        head += paragraph.text
+    first = paragraphs[0].text
+    return {0} if _fits(first, QUESTION_TOKENS if _asks(first) else limit, count) else set()
 
 
 def _closing(paragraphs: Sequence[_Paragraph], count: Count) -> set[int]:
@@ -133,7 +156,23 @@ def _closing(paragraphs: Sequence[_Paragraph], count: Count) -> set[int]:
         chosen.add(number)
         if asks or not _fits(text, CLOSING_TOKENS, count):
             break
-    return chosen
+    return chosen | _after_material(paragraphs, count)
+
+
+def _after_material(paragraphs: Sequence[_Paragraph], count: Count) -> set[int]:
+    """Return the last paragraphs if they follow a line that closes the material, and are short."""
+    end = len(paragraphs)
+    for number in range(end - 1, max(0, end - 1 - CLOSING_PARAGRAPHS), -1):
+        if _is_closed(paragraphs[number - 1].text):
+            text = "".join(paragraph.text for paragraph in paragraphs[number:])
+            return set(range(number, end)) if _fits(text, QUESTION_TOKENS, count) else set()
+    return set()
+
+
+def _is_closed(text: str) -> bool:
+    """Whether a text's last line is a line of dashes, the end of a fence, or a closing tag."""
+    lines = text[-_LONGEST_RULE:].rstrip().splitlines()
+    return bool(lines and _RULE.fullmatch(lines[-1]))
 
 
 def _asks_shortly(text: str, count: Count) -> bool:
@@ -142,7 +181,7 @@ def _asks_shortly(text: str, count: Count) -> bool:
 
 def _asks(text: str) -> bool:
     """Whether a paragraph says of itself that it is a question."""
-    return bool(_MARK.match(text.lstrip()) or _ASKS.search(text))
+    return bool(_QUESTION.match(text.lstrip()) or _ASKS.search(text))
 
 
 def _fits(text: str, limit: int, count: Count) -> bool:
@@ -180,13 +219,14 @@ def _paragraphs(source: int, text: str) -> Iterator[_Paragraph]:
 
 
 def _starts(text: str) -> list[int]:
-    """Return where paragraphs begin: after empty lines and fenced code, and at "Question:".
+    """Return where paragraphs begin: after empty lines and fenced code, and at "Question:" and the like.
 
     Fenced code is never cut. A fence that is not closed is none, lest it hide a question.
     """
     fences = list(_fences(text))
     marks = [match.end() for match in _GAP.finditer(text)]
-    marks += [match.start() for match in _MARK.finditer(text)]
+    marks += [match.end() for match in _RULE.finditer(text)]
+    marks += [match.start() for mark in (_QUESTION, _MATERIAL) for match in mark.finditer(text)]
     ends = [end for _, end in fences]
     openings = [start for start, _ in fences]
     outside = (at for at in marks if not _within(at, openings, ends))

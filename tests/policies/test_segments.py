@@ -85,6 +85,28 @@ def test_a_marked_question_needs_no_empty_line() -> None:
     assert shape(segments)[-1] == (Q, "Question: Who owned the ")
 
 
+RULES = "You answer from the text alone.\n\nRules:\n- be brief\n- answer in French\n"
+
+
+@pytest.mark.parametrize(
+    ("opening", "mark", "end", "closing"),
+    [
+        (f"{RULES}Question: Who owned it?\n", "Context: ", "\n", "Answer:"),
+        (f"{RULES}\n", "Context:\n", "\n\n", "Question: Who owned it?\nAnswer:"),
+        (f"{RULES}\n", "<documents>\n", "\n</documents>\n", "Answer in one line.\n\nWho owned it?"),
+        (f"{RULES}---------\n", "", "\n---------\n", "Use the above only.\nQuery: Who owned it?\nAnswer: "),
+        (f"{RULES}\n", "Search results:\n", "\n===\n", "Use these.\n\nCite them.\n\nList the mill's owners."),
+    ],
+)
+def test_common_templates_lose_neither_rules_nor_question(
+    opening: str, mark: str, end: str, closing: str
+) -> None:
+    """What is said before the mark of the material, and after its end, is kept word for word."""
+    segments = user(opening + mark + DOCUMENT + end + closing)
+    assert [segment.kind for segment in segments] == [Q, C, Q]
+    assert [segment.text for segment in segments] == [opening, mark + DOCUMENT + end, closing]
+
+
 @pytest.mark.parametrize("line", ["Who owned the mill?", "Summarise the text above."])
 def test_a_last_line_under_a_long_paragraph_is_the_question(line: str) -> None:
     """A single line end parts them too, where the paragraph is too long to be asked."""
