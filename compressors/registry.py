@@ -1,0 +1,155 @@
+"""Which methods there are, what options they take, and how each is made.
+
+A method is a row of the table below, made by a function that imports its module when called, so
+that naming the methods loads nothing. Installed packages add methods of their own by the
+entry-point group `elision.compressors`: the entry's name is the method's, its value a `Maker`.
+This module knows every method and no method's inside.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elision.compressors.base import Compressor, Method, OptionValue
+from elision.compressors.errors import BadOption, UnknownMethod, nearest
+
+if TYPE_CHECKING:
+    from elision.compressors.causal_lm import CausalLM
+    from elision.compressors.tokens import Counters
+
+GROUP = "elision.compressors"
+
+
+@dataclass(slots=True)
+class Resources:
+    """What compressors are made from; weights that two methods share are loaded once.
+
+    Attributes:
+        counters: token counters by model name.
+        cache_dir: where converted weights are kept; None for the user's cache folder.
+        threads: CPU threads for tensor work; None leaves torch's own choice.
+    """
+
+    counters: "Counters"
+    cache_dir: Path | None = None
+    threads: int | None = None
+    _models: dict[str, "CausalLM"] = field(default_factory=dict)
+
+    def causal_lm(self, model: str) -> "CausalLM":
+        """Return a language model, loaded when first asked for.
+
+        Raises: WeightsMissing.
+        """
+        if model not in self._models:
+            from elision.compressors.causal_lm import CausalLM
+            from elision.compressors.weights import resolve
+
+            self._models[model] = CausalLM.load(resolve(model, self.cache_dir), self.threads)
+        return self._models[model]
+
+
+Maker = Callable[[Resources, Mapping[str, OptionValue]], Compressor]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What an option may be: its default, which also gives its type, and the words allowed."""
+
+    default: OptionValue
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A built-in method."""
+
+    make: Maker
+    options: Mapping[str, Option]
+
+
+def method_names() -> tuple[str, ...]:
+    """Return the names of all methods, installed packages' included."""
+    return tuple(sorted({*_rows(), *(entry.name for entry in entry_points(group=GROUP))}))
+
+
+def check_method(method: Method) -> None:
+    """Refuse a method that does not exist or has wrong options; load nothing.
+
+    An installed package's options are checked by the package, when its compressor is made.
+    Raises: UnknownMethod, BadOption.
+    """
+    row = _rows().get(method.name)
+    if row is not None:
+        read_options(method, row.options)
+    elif method.name not in method_names():
+        raise UnknownMethod(f"no method {method.name!r}{nearest(method.name, method_names())}")
+
+
+def make_compressor(method: Method, resources: Resources) -> Compressor:
+    """Make a method's compressor; loads weights.
+
+    Raises: UnknownMethod, BadOption, WeightsMissing.
+    """
+    check_method(method)
+    row = _rows().get(method.name)
+    if row is not None:
+        return row.make(resources, read_options(method, row.options))
+    return _entry(method.name).load()(resources, dict(method.options))  # type: ignore[no-any-return]
+
+
+def read_options(method: Method, known: Mapping[str, Option]) -> dict[str, OptionValue]:
+    """Return a value for each known option.
+
+    Raises: BadOption for an option that is not known, or a value of another type or word.
+    """
+    values = {name: option.default for name, option in known.items()}
+    for name, value in method.options:
+        if name not in known:
+            hint = nearest(name, known) or "; it takes none"
+            raise BadOption(f"{method.name} has no option {name!r}{hint}")
+        option = known[name]
+        if type(value) is not type(option.default):
+            wanted = type(option.default).__name__
+            raise BadOption(f"{method.name}: option {name!r} must be {wanted}, not {value!r}")
+        if option.allowed and value not in option.allowed:
+            raise BadOption(
+                f"{method.name}: option {name!r} cannot be {value!r}{nearest(str(value), option.allowed)}"
+            )
+        values[name] = value
+    return values
+
+
+def _entry(name: str) -> EntryPoint:
+    return next(iter(entry_points(group=GROUP, name=name)))
+
+
+def _rows() -> dict[str, Row]:
+    return {
+        "lossless": Row(_lossless, {}),
+        "selective_context": Row(
+            _selective_context,
+            {
+                "level": Option("sentence", ("sentence", "phrase", "word")),
+                "agg": Option("mean", ("mean", "sum")),
+                "weights": Option("smollm2"),
+            },
+        ),
+    }
+
+
+def _lossless(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
+    from elision.compressors.lossless import Lossless
+
+    return Lossless(resources.counters)
+
+
+def _selective_context(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
+    from elision.compressors.extractive import Extractive
+    from elision.compressors.selective_context import NAME, Agg, SelectiveContext
+    from elision.compressors.units import Level
+
+    lm = resources.causal_lm(str(options["weights"]))
+    scorer = SelectiveContext(lm, Level(str(options["level"])), Agg(str(options["agg"])))
+    return Extractive(NAME, scorer, resources.counters)

@@ -1,0 +1,119 @@
+"""An extractive method gives slices within the budget, or the original and a reason."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elision.compressors.base import Span, Target, Units
+from elision.compressors.errors import BadOption
+from elision.compressors.extractive import Extractive
+from elision.compressors.protect import find_spans
+from elision.compressors.tokens import Counters
+from elision.compressors.units import words
+
+COUNTERS = Counters()
+PROSE = "The committee met in the old town hall and talked for hours about roads, bridges and schools. " * 4
+
+
+class ByLength:
+    """A scorer: longer words matter more."""
+
+    fingerprint = "by-length/1"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
+        self.seen.extend(texts)
+        bounds = [words(text) for text in texts]
+        return [Units(b, (b[:, 1] - b[:, 0]).astype(np.float64)) for b in bounds]
+
+
+class OverlooksNot(ByLength):
+    """A faulty scorer: no unit of its own holds the word `not`."""
+
+    def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
+        everything = super().score(texts, questions)
+        seen = [
+            np.array([text[a:b] != "not" for a, b in units.bounds.tolist()])
+            for text, units in zip(texts, everything, strict=True)
+        ]
+        return [Units(u.bounds[s], u.importance[s]) for u, s in zip(everything, seen, strict=True)]
+
+
+def extractive(scorer: ByLength | None = None) -> Extractive:
+    return Extractive("by_length", scorer or ByLength(), COUNTERS)
+
+
+@given(st.floats(0.1, 0.9))
+def test_the_sent_text_keeps_the_budget(rate: float) -> None:
+    """Counted anew, not estimated: slices cost no more than was asked."""
+    [outcome] = extractive().compress([PROSE], [Target(rate=rate, model="gpt-4o")])
+    counter = COUNTERS.counter_for("gpt-4o")
+    assert outcome.tokens_before == counter.count(PROSE)
+    assert outcome.tokens_after == counter.count(outcome.text) <= rate * outcome.tokens_before + 1
+    assert outcome.tokens_after >= rate * outcome.tokens_before - 4
+    assert outcome.text == "".join(PROSE[s.start : s.end] for s in outcome.kept)
+    assert (outcome.method, outcome.fingerprint, outcome.reason) == ("by_length", "by-length/1", "")
+
+
+def test_protected_spans_survive_whole() -> None:
+    """Numbers, negations and addresses are all there, though the scorer thinks little of them."""
+    text = PROSE + "It did not cost 3.5 million, see https://a.bc/d?e=1 or `x y z`. " + PROSE
+    [outcome] = extractive().compress([text], [Target(rate=0.2)])
+    assert outcome.reason == ""
+    for span in find_spans(text):
+        assert text[span.start : span.end] in outcome.text
+        assert any(k.start <= span.start and span.end <= k.end for k in outcome.kept)
+
+
+def test_a_scorer_that_loses_a_protected_span_costs_nothing() -> None:
+    """The check does not trust the scorer: the original goes, with the reason."""
+    text = PROSE + "It was not so. " + PROSE
+    [outcome] = extractive(OverlooksNot()).compress([text], [Target(rate=0.5)])
+    assert (outcome.text, outcome.reason, outcome.kept) == (text, "protected_lost", ())
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "reason"),
+    [
+        ("Too short.", Target(rate=0.5), "too_short"),
+        ("", Target(rate=0.5), "too_short"),
+        (PROSE, Target(), "no_target"),
+        (PROSE, Target(rate=1.0), "within_target"),
+        (PROSE, Target(tokens=10_000), "within_target"),
+        ("https://a.b/" + "c/" * 60, Target(rate=0.5), "too_short"),
+        ("not " * 30, Target(rate=0.5), "not_shorter"),
+        ("incomprehensibilities " * 20, Target(tokens=1, protect=()), "nothing_kept"),
+    ],
+)
+def test_the_original_goes_with_a_reason(text: str, target: Target, reason: str) -> None:
+    """Each reason is a short word, and the figures say that nothing was saved."""
+    [outcome] = extractive().compress([text], [target])
+    assert (outcome.text, outcome.reason) == (text, reason)
+    assert outcome.tokens_before == outcome.tokens_after
+    assert outcome.kept == ()
+
+
+def test_texts_that_need_no_scores_are_not_scored() -> None:
+    """A batch of many texts pays for those that are shortened."""
+    scorer = ByLength()
+    outcomes = extractive(scorer).compress(["Hi.", PROSE], [Target(rate=0.5)] * 2)
+    assert scorer.seen == [PROSE]
+    assert [outcome.reason for outcome in outcomes] == ["too_short", ""]
+
+
+def test_an_unknown_protected_class_is_refused() -> None:
+    """A misspelt class does not silently protect nothing."""
+    with pytest.raises(BadOption, match="urls"):
+        extractive().compress([PROSE], [Target(rate=0.5, protect=("url",))])
+
+
+def test_kept_spans_are_plain_numbers() -> None:
+    """They travel between processes."""
+    [outcome] = extractive().compress([PROSE], [Target(rate=0.5)])
+    assert all(type(s.start) is int and type(s.end) is int for s in outcome.kept)
+    assert isinstance(outcome.kept[0], Span)
