@@ -6,13 +6,17 @@ This module owns reading policy files and finding a team's policy; what the file
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from elision.compressors.base import Method
+from elision.compressors.errors import BadOption, UnknownMethod
+from elision.compressors.protect import CLASSES
+from elision.compressors.registry import check_method
 from elision.config.errors import ConfigError
-from elision.config.problems import Problem
+from elision.config.problems import Problem, nearest
 from elision.config.strict_yaml import parse_document, refusal, validate
 from elision.policies.model import Policy
 from elision.policies.schema import PolicyFile, build, problems
@@ -79,9 +83,26 @@ def load_policy(file: Path, methods: Collection[str]) -> Policy:
     document = parse_document(content, str(file))
     shape = validate(document, PolicyFile)
     found = [Problem(problem.path, problem.message) for problem in problems(shape, methods)]
+    found += _unusable(shape)
     if found:
         raise refusal(document, found)
     return build(shape, hashlib.sha256(content).hexdigest()[:_VERSION_DIGITS], file.stem)
+
+
+def _unusable(shape: PolicyFile) -> Iterator[Problem]:
+    """Yield what the compressors do not take, which only they can tell."""
+    for index, rule in enumerate(shape.rules):
+        use = rule.use
+        try:
+            check_method(Method(use.method, tuple(sorted(use.options.items()))))
+        except BadOption as error:
+            yield Problem(("rules", index, "use", "options"), str(error))
+        except UnknownMethod:
+            pass  # `keep`, or told already
+        for number, name in enumerate(use.protect or ()):
+            if name not in CLASSES:
+                path = ("rules", index, "use", "protect", number)
+                yield Problem(path, f'no protected class "{name}"; {nearest(name, CLASSES)}')
 
 
 def _policy_files(directory: Path) -> list[Path]:

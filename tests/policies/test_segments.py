@@ -102,9 +102,10 @@ def test_common_templates_lose_neither_rules_nor_question(
     opening: str, mark: str, end: str, closing: str
 ) -> None:
     """What is said before the mark of the material, and after its end, is kept word for word."""
-    segments = user(opening + mark + DOCUMENT + end + closing)
+    document = "\n\n".join([PARAGRAPH * 2] * 2)
+    segments = user(opening + mark + document + end + closing)
     assert [segment.kind for segment in segments] == [Q, C, Q]
-    assert [segment.text for segment in segments] == [opening, mark + DOCUMENT + end, closing]
+    assert [segment.text for segment in segments] == [opening, mark + document + end, closing]
 
 
 @pytest.mark.parametrize("line", ["Who owned the mill?", "Summarise the text above."])

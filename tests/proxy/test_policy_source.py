@@ -76,6 +76,18 @@ def test_all_errors_of_all_files_are_told_with_their_places(tmp_path: Path) -> N
     ]
 
 
+def test_what_a_compressor_would_refuse_is_refused_here(tmp_path: Path) -> None:
+    """Wrong options and unknown protected classes must not wait for the first request."""
+    text = (
+        "rules:\n"
+        "  - use:\n"
+        "      {method: selective_context, rate: 0.5, options: {levl: word}, protect: [urls, nmbers]}\n"
+    )
+    first, second = problems(directory(tmp_path, a=text))
+    assert first.startswith("a.yaml:3:55: selective_context has no option 'levl'")
+    assert second == 'a.yaml:3:85: no protected class "nmbers"; did you mean "numbers"?'
+
+
 def test_a_directory_that_cannot_serve_is_the_operators_error(tmp_path: Path) -> None:
     """It is missing, empty, a file, or has files that would be overlooked."""
     assert "not a readable directory" in problems(tmp_path / "none")[0]
