@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel
 
-# Rows of logits that are alive at once: 64 rows of 49,152 fp32 are 12 MB, which caches can hold.
-_HEAD_ROWS = 64
+# Rows of logits that are alive at once: 256 rows of 49,152 fp32 are 50 MB; fewer would read the
+# head's own 113 MB more often.
+_HEAD_ROWS = 256
 _BATCH_TOKENS = 1024
 # A text longer than the window is read in windows that repeat this much as context.
 _OVERLAP = 256
@@ -158,15 +159,17 @@ class CausalLM:
         """Tokens that the model can read and write at once."""
         return int(getattr(self._model.config, "max_position_embeddings", _WINDOW))
 
-    @property
+    @cached_property
     def bos(self) -> int:
-        """The token that stands before a text that is scored."""
+        """The token that stands before a text that is scored.
+
+        Where the vocabulary has `<|endoftext|>`, pretraining put that between documents; a chat
+        model's own BOS opens a turn instead (SmolLM2 reads prose 0.3 nats worse after it).
+        """
         config = self._model.config
-        for name in ("bos_token_id", "eos_token_id"):
-            value = getattr(config, name, None)
-            if isinstance(value, int):
-                return value
-        return 0
+        separator = self._tokenizer.token_to_id("<|endoftext|>")
+        named = (separator, getattr(config, "bos_token_id", None), getattr(config, "eos_token_id", None))
+        return next((token for token in named if isinstance(token, int)), 0)
 
     def count(self, text: str) -> int:
         """Return the number of tokens of a text; special-token literals count as plain text."""

@@ -63,6 +63,15 @@ def resolve(model: str = "", cache_dir: Path | None = None) -> Weights:
     """
     require(_LM_PACKAGES)
     cache = cache_dir or default_cache_dir(os.environ)
+    try:
+        return _find(model, cache)
+    except OSError as error:
+        raise WeightsMissing(
+            f"cannot prepare weights in {cache}: {error}; set a cache folder that can be written to"
+        ) from error
+
+
+def _find(model: str, cache: Path) -> Weights:
     if model in ("", DEFAULT_MODEL):
         return _from_gguf(packaged_gguf(), cache)
     path = Path(model).expanduser()

@@ -67,6 +67,14 @@ def test_absent_libraries_name_the_extra() -> None:
         weights.require(["no_such_lib"])
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """An operator reads which folder, not a stack trace."""
+    (tmp_path / "file").write_text("")
+    model = str(save_tiny_lm(tmp_path / "m"))
+    with pytest.raises(WeightsMissing, match="file/cache"):
+        resolve(model, tmp_path / "file" / "cache")
+
+
 def test_two_processes_convert_once(tmp_path: Path) -> None:
     """Both get the same whole folder, and no draft is left behind."""
     source = write_gguf(tmp_path / "tiny.gguf")
