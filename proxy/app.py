@@ -175,7 +175,7 @@ async def _with_policies(
     def readiness() -> Mapping[str, object]:
         return {"ready": client.ready and not client.errors, "methods": client.errors}
 
-    return PolicyRewriter(Planner(policies, counters.for_model), pipeline), readiness
+    return PolicyRewriter(Planner(policies, counters.counter_for), pipeline), readiness
 
 
 def _cache(settings: Settings) -> CacheBackend:
