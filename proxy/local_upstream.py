@@ -3,14 +3,16 @@
 This module owns the HTTP face of one causal model on this machine: `POST /v1/chat/completions`
 (streamed or whole), `GET /v1/models`, `GET /health`. Requests are answered one at a time, in order
 of arrival, by one thread off the event loop; a client that goes away frees its place. Whatever
-model a request names, this one answers, under its own name. It refuses what the model cannot do
-(tools, images, several choices) with an error, and does not try to be fast.
+model a request names, this one answers, under its own name. The header `x-received-sha256` says
+what body arrived, so that a client can tell whether something between them changed it. It refuses
+what the model cannot do (tools, images, several choices) with an error, and does not try to be fast.
 
 Unlike OpenAI's, an answer is the model's best guess (temperature 0) unless the request says
 otherwise: a small model that rolls dice makes a poor demonstration.
 """
 
 import asyncio
+import hashlib
 import json
 import logging
 import secrets
@@ -242,22 +244,22 @@ class LocalUpstream:
         return app
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        chat = parse_request(await request.read())
+        body = await request.read()
+        chat = parse_request(body)
         answer = await self._bench.begin(chat)
         shape = _Shape(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), self._name)
+        received = {"x-received-sha256": hashlib.sha256(body).hexdigest()}
         if chat.stream:
-            return await self._streamed(request, chat, answer, shape)
+            response = web.StreamResponse(headers=received)
+            await self._stream(await _prepared(response, request), chat, answer, shape)
+            return response
         async with aclosing(self._bench.pieces(answer)) as pieces:
             text = "".join([piece async for piece in pieces])
-        return web.json_response(shape.whole(text, answer))
+        return web.json_response(shape.whole(text, answer), headers=received)
 
-    async def _streamed(
-        self, request: web.Request, chat: ChatRequest, answer: Answer, shape: _Shape
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        )
-        await response.prepare(request)
+    async def _stream(
+        self, response: web.StreamResponse, chat: ChatRequest, answer: Answer, shape: _Shape
+    ) -> None:
         await response.write(_event(shape.chunk({"role": "assistant", "content": ""})))
         async with aclosing(self._bench.pieces(answer)) as pieces:
             async for piece in pieces:
@@ -266,7 +268,6 @@ class LocalUpstream:
         if chat.stream_options and chat.stream_options.include_usage:
             await response.write(_event(shape.usage(answer)))
         await response.write(b"data: [DONE]\n\n")
-        return response
 
     async def _models(self, _: web.Request) -> web.Response:
         model = {"id": self._name, "object": "model", "created": self._started, "owned_by": "elision"}
@@ -277,6 +278,13 @@ class LocalUpstream:
 
     async def _close(self, _: web.Application) -> None:
         self._bench.close()
+
+
+async def _prepared(response: web.StreamResponse, request: web.Request) -> web.StreamResponse:
+    response.content_type = "text/event-stream"
+    response.headers["Cache-Control"] = "no-cache"
+    await response.prepare(request)
+    return response
 
 
 def _event(value: Json) -> bytes:

@@ -1,6 +1,7 @@
 """The local upstream speaks OpenAI's API: shapes, errors, order, and stopping when nobody listens."""
 
 import asyncio
+import hashlib
 import json
 import signal
 import threading
@@ -213,6 +214,17 @@ async def test_models_and_health_name_the_model(reciter: Reciter) -> None:
             assert [model["id"] for model in (await response.json())["data"]] == ["reciter-1"]
         async with client.get("/health") as response:
             assert await response.json() == {"status": "ok", "model": "reciter-1"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_says_what_body_arrived(reciter: Reciter, stream: bool) -> None:
+    """`x-received-sha256` is the digest of the request's bytes."""
+    body = json.dumps({"messages": HELLO, "stream": stream}).encode()
+    async with (
+        serving(reciter) as client,
+        client.post("/v1/chat/completions", data=body) as response,
+    ):
+        assert response.headers["x-received-sha256"] == hashlib.sha256(body).hexdigest()
 
 
 async def test_requests_are_answered_one_at_a_time(reciter: Reciter) -> None:
