@@ -46,6 +46,10 @@ check: $(VENV)/.dev .typecheck/.linked ## style, types, imports between rooms, s
 	PYTHONPATH=.typecheck $(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet tests/test_house.py
 
+.PHONY: bench
+bench: $(VENV)/.demo ## the proxy against nginx, LiteLLM and others on this machine [ARGS="--quick"]
+	@exec $(BIN)/python -m benchmarks.proxy $(ARGS)
+
 .PHONY: format
 format: $(VENV)/.dev ## let ruff mend style and order imports
 	$(BIN)/ruff check --fix-only .
