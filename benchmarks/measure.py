@@ -5,8 +5,10 @@ may take the cores away (steal) and other processes may use them; a window that 
 `DISTURBED_ABOVE` seconds a second in that way is repeated, and marked if it stays so.
 """
 
+import dataclasses
 import http.client
 import json
+import math
 import resource
 import socket
 import subprocess
@@ -28,6 +30,7 @@ _DRAIN_LIMIT_S = 30.0
 _SPREAD_S = 0.02
 _PROSE = "The report says what was measured, where, and how often. " * 20
 _WARM_EVENTS = 10
+_FROM_MOCK = "lorem lorem lorem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Window:
 
     Attributes:
         completed: requests answered with 200, or streams read to their end.
-        failed: errors, and streams that did not end in time.
+        failed: errors, and streams that did not end in time or lost events.
         p50_us, p99_us: of the time to the whole answer, or to a stream's first event.
         events: that arrived, and how long each was on its way.
         cpu_s: of the proxy's process tree; 0 where there is no proxy.
@@ -175,7 +178,7 @@ def request_bytes(tokens: int, *, stream: bool) -> bytes:
 
 
 def _wait_for_answer(process: Process, port: int, until: float) -> None:
-    """Return at the first 200 to a chat completion."""
+    """Return at the first 200 to a chat completion that carries the mock's words."""
     body = request_bytes(1, stream=False).partition(b"\r\n\r\n")[2]
     headers = {"Content-Type": "application/json", "Authorization": "Bearer sk-benchmark"}
     said = "it did not listen"
@@ -186,9 +189,10 @@ def _wait_for_answer(process: Process, port: int, until: float) -> None:
         try:
             connection.request("POST", PATH, body, headers)
             answer = connection.getresponse()
-            if answer.status == http.HTTPStatus.OK:
+            said_by_it = answer.read().decode(errors="replace")
+            if answer.status == http.HTTPStatus.OK and _FROM_MOCK in said_by_it:
                 return
-            said = f"its last answer was {answer.status}: {answer.read(200).decode(errors='replace')}"
+            said = f"its last answer was {answer.status}: {said_by_it[:200]}"
         except (OSError, http.client.HTTPException):
             time.sleep(0.005)
         else:
@@ -210,7 +214,9 @@ def _windows(bench: Bench, port: int, proxy: Process | None) -> tuple[Window, Wi
 
     def streams() -> Window:
         words = _words(bench, "streams", port, plan.clients, (_SPREAD_S, stream_s, streamed))
-        return _window(bench, proxy, words)
+        seen = _window(bench, proxy, words)
+        lost = plan.clients * plan.events - seen.events
+        return dataclasses.replace(seen, failed=max(seen.failed, math.ceil(lost / plan.events)))
 
     warm = _request_file(bench, _WARM_EVENTS, stream=True)
     alone = _undisturbed(lambda: requests(1, plan.alone_s), plan.repeats)

@@ -1,8 +1,9 @@
 /* The mock upstream of benchmarks/proxy.py: answers every request at once, from one epoll loop.
  *
- * A body with "stream":true gets as many server-sent events of 225 bytes as its "max_tokens" says, one
- * every INTERVAL_US, the first at once; each carries the clock (CLOCK_MONOTONIC, ns) as "@" and 19
- * digits. Any other request gets 1 KB of JSON. Requests are not pipelined.
+ * A body with "stream":true gets as many server-sent events of 225 bytes as its "max_tokens" (or
+ * "max_completion_tokens", which some proxies make of it) says, one every INTERVAL_US, the first at
+ * once; each carries the clock (CLOCK_MONOTONIC, ns) as "@" and 19 digits. Any other request gets 1 KB
+ * of JSON. Requests are not pipelined.
  *
  * Usage: mock INTERVAL_US    listens on 127.0.0.1, prints its port, serves until killed.
  */
@@ -93,8 +94,8 @@ static int say_event(struct conn *c) {
 static int begin_stream(struct conn *c, size_t whole) {
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
         "x-request-id: req_0123456789\r\nTransfer-Encoding: chunked\r\n\r\n";
-    char *tokens = memmem(c->in, whole, "\"max_tokens\":", 13);
-    int events = tokens ? atoi(tokens + 13) : 0;
+    char *tokens = memmem(c->in, whole, "_tokens\":", 9);
+    int events = tokens ? atoi(tokens + 9) : 0;
     c->left = events < 2 ? 2 : events;
     enqueue(c, now_ns() + interval_ns);
     arm();
