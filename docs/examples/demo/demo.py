@@ -82,8 +82,9 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="end after the questions")
     parser.add_argument("--port", type=int, default=8484, help="the proxy's port (%(default)s); 0: any")
     arguments = parser.parse_args()
-    # Like Ctrl-C, so that children are stopped on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Both end the demo with its children stopped, even where a shell has it start with Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     console = Console(highlight=False, soft_wrap=True)
     finished = False
     try:
