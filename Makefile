@@ -50,6 +50,10 @@ check: $(VENV)/.dev .typecheck/.linked ## style, types, imports between rooms, s
 bench: $(VENV)/.demo ## the proxy against nginx, LiteLLM and others on this machine [ARGS="--quick"]
 	@exec $(BIN)/python -m benchmarks.proxy $(ARGS)
 
+.PHONY: bench
+bench: $(VENV)/.dev ## measure the proxy beside its peers (benchmarks/README.md) [ARGS=--quick]
+	@exec $(BIN)/python -m benchmarks.proxy $(ARGS)
+
 .PHONY: format
 format: $(VENV)/.dev ## let ruff mend style and order imports
 	$(BIN)/ruff check --fix-only .

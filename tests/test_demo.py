@@ -31,4 +31,4 @@ def test_the_demo_answers_rightly_on_fewer_tokens_and_again_from_the_cache(tmp_p
     assert again == through < 0.6 * direct
     assert "x-elision-cache: hit" in done.stdout
     assert "same bytes both times: yes" in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("elision")] == []

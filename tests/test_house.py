@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("proxy", "policies", "compressors", "config")
-CODE = (*ROOMS, "tests", "docs/examples")
+CODE = (*ROOMS, "tests", "docs/examples", "benchmarks")
 
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 500

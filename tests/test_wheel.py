@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     unwanted = shutil.ignore_patterns("__pycache__")
     for room in ROOMS:
         shutil.copytree(ROOT / room, source / room, ignore=unwanted)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(build, capture_output=True, text=True, check=False, timeout=240)
@@ -70,11 +70,12 @@ def test_nothing_but_elision_lands_in_site_packages(wheel: Path) -> None:
     assert tops == {"elision", f"elision-{version()}.dist-info"}
 
 
-def test_the_licence_is_in_the_wheel(wheel: Path) -> None:
-    """Whoever has the wheel has the licence."""
+@pytest.mark.parametrize("name", ["LICENSE", "NOTICE"])
+def test_the_licences_are_in_the_wheel(wheel: Path, name: str) -> None:
+    """Whoever has the wheel has our licence, and the notices of what we took from others."""
     with zipfile.ZipFile(wheel) as archive:
-        [name] = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
-        assert archive.read(name) == (ROOT / "LICENSE").read_bytes()
+        [held] = [held for held in archive.namelist() if held.endswith(f"/licenses/{name}")]
+        assert archive.read(held) == (ROOT / name).read_bytes()
 
 
 def test_the_installed_wheel_runs(wheel: Path, tmp_path: Path) -> None:
