@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+
 from elision.compressors.base import Job, Outcome
 
 _VERSION = b"\x01"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import redis.asyncio
 import redis.exceptions
+
 from elision.proxy.cache import CacheBackend
 
 _PREFIX = b"elision:1:outcome:"

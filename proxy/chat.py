@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
+
 from elision.policies.model import PromptText
 
 _BLANK = re.compile(rb"[ \t\r\n]*")

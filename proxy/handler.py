@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from multidict import CIMultiDict
+
 from elision.proxy.admin import Admin
 from elision.proxy.errors import ProxyError, UpstreamError
 from elision.proxy.headers import Headers, decoded, for_client, for_upstream, value_of
@@ -20,7 +22,6 @@ from elision.proxy.sse import UsageObserver
 from elision.proxy.teams import split_team
 from elision.proxy.tunnel import UPGRADE, RawBytes, TunnelledResponse, both_ways, pump, wants_upgrade
 from elision.proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
-from multidict import CIMultiDict
 
 _REJECTED = frozenset((400, 422))
 """Statuses that a rewritten body may have caused; the original is then sent once instead."""

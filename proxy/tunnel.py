@@ -6,7 +6,7 @@ other.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
@@ -61,12 +61,10 @@ async def pump(read: Callable[[], Awaitable[bytes]], write: Callable[[bytes], Aw
         return
 
 
-async def both_ways(one: Awaitable[None], other: Awaitable[None]) -> None:
+async def both_ways(one: Coroutine[None, None, None], other: Coroutine[None, None, None]) -> None:
     """Run both directions until the first of them ends."""
-    tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
+    async with asyncio.TaskGroup() as tasks:
+        running = (tasks.create_task(one), tasks.create_task(other))
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

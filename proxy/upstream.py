@@ -12,6 +12,7 @@ from typing import Protocol
 import aiohttp
 import yarl
 from aiohttp.client_proto import ResponseHandler
+
 from elision.proxy.errors import UpstreamError, upstream_error
 from elision.proxy.headers import Headers, decoded
 from elision.proxy.tunnel import RawBytes
@@ -171,7 +172,7 @@ class _AiohttpResponse:
         if protocol.transport is None or protocol.transport.is_closing():
             raise ConnectionResetError("the upstream is gone")
         protocol.transport.write(data)
-        await protocol._drain_helper()
+        await protocol._drain_helper()  # noqa: SLF001  the one way to wait for a full socket
 
     def _protocol(self) -> ResponseHandler:
         connection = self._response.connection

@@ -6,6 +6,7 @@ Both ends are ours and of one version, so that the types are the contract.
 import asyncio
 
 import msgspec
+
 from elision.compressors.base import Job, Method, Outcome
 
 _LENGTH_BYTES = 4

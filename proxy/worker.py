@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
+
 from elision.compressors.base import Job, Method, Outcome
 from elision.proxy.wire import (
     Answer,

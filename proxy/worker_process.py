@@ -10,6 +10,7 @@ itself when one batch runs longer than `stuck_after_s`: its keeper starts anothe
 import asyncio
 import itertools
 import logging
+import math
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+
 from elision.compressors.base import Job, Method, Outcome
 from elision.compressors.errors import CompressionError
 from elision.proxy import logs
@@ -36,6 +38,7 @@ from elision.proxy.wire import (
     Pong,
     Prepare,
     Prepared,
+    Question,
 )
 
 EXIT_STUCK = 70
@@ -110,6 +113,38 @@ class WorkQueue:
             return batch
 
 
+class _Connection:
+    """The answering side of one connection; lives on the socket's loop."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.codec = Codec()
+        self.waiting: dict[int, Work] = {}
+        self._loop = asyncio.get_running_loop()
+        self._writer = writer
+
+    def send(self, answer: Answer) -> None:
+        """Answer, if anyone is still there."""
+        self.waiting.pop(answer.id, None)
+        if not self._writer.is_closing():
+            self._writer.write(self.codec.frame(answer))
+
+    def reply(self, answer: Answer) -> None:
+        """Answer from another thread."""
+        self._loop.call_soon_threadsafe(self.send, answer)
+
+    def cancel(self, number: int) -> None:
+        """Drop one question's work if it has not begun."""
+        work = self.waiting.pop(number, None)
+        if work is not None:
+            work.cancelled = True
+
+    def close(self) -> None:
+        """Drop all work that this connection waits for."""
+        for number in tuple(self.waiting):
+            self.cancel(number)
+        self._writer.close()
+
+
 class Service:
     """Carries questions from connections to the engine, and answers back.
 
@@ -139,38 +174,24 @@ class Service:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection until it closes; what it still waits for is dropped."""
-        codec = Codec()
-        loop = asyncio.get_running_loop()
-        waiting: dict[int, Work] = {}
-
-        def send(answer: Answer) -> None:
-            waiting.pop(answer.id, None)
-            if not writer.is_closing():
-                writer.write(codec.frame(answer))
-
-        def reply(answer: Answer) -> None:
-            loop.call_soon_threadsafe(send, answer)
-
+        connection = _Connection(writer)
         try:
             while True:
-                question = await codec.read_question(reader)
-                if isinstance(question, Ping):
-                    send(Pong(question.id))
-                elif isinstance(question, Cancel):
-                    if question.id in waiting:
-                        waiting.pop(question.id).cancelled = True
-                else:
-                    patience = question.deadline_s if isinstance(question, Compress) else float("inf")
-                    work = Work(question, reply, time.monotonic() + patience)
-                    waiting[question.id] = work
-                    if not self._queue.put(work):
-                        send(Failed(question.id, "queue_full", ""))
+                self._accept(await connection.codec.read_question(reader), connection)
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            for work in waiting.values():
-                work.cancelled = True
-            writer.close()
+            connection.close()
+
+    def _accept(self, question: Question, connection: "_Connection") -> None:
+        if isinstance(question, Ping):
+            connection.send(Pong(question.id))
+        elif isinstance(question, Cancel):
+            connection.cancel(question.id)
+        else:
+            patience_s = question.deadline_s if isinstance(question, Compress) else math.inf
+            work = Work(question, connection.reply, time.monotonic() + patience_s)
+            connection.waiting[question.id] = work
+            if not self._queue.put(work):
+                connection.send(Failed(question.id, "queue_full", ""))
 
     def do(self, batch: list[Work]) -> None:
         """Do one preparation, or one batch of compressions, and answer."""

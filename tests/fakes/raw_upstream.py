@@ -84,10 +84,8 @@ class RawUpstream:
                 await self._say(request, reader, writer)
                 if self._close_after:
                     break
-        except ConnectionError:
+        except* ConnectionError:
             self.left_early.set()
-        except asyncio.CancelledError:
-            pass
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -95,18 +93,15 @@ class RawUpstream:
     async def _say(
         self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        leaving = asyncio.ensure_future(_left(reader))
-        saying = asyncio.ensure_future(self._write(request, writer))
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            leaving = tasks.create_task(_left(reader))
+            saying = tasks.create_task(self._write(request, writer))
             await asyncio.wait((leaving, saying), return_when=asyncio.FIRST_COMPLETED)
-            if not saying.done():
-                self.left_early.set()
-                raise ConnectionResetError
-            await saying
-        finally:
-            for part in (leaving, saying):
-                part.cancel()
-            await asyncio.gather(leaving, saying, return_exceptions=True)
+            left = not saying.done()
+            leaving.cancel()
+            saying.cancel()
+        if left:
+            raise ConnectionResetError
 
     async def _write(self, request: Received, writer: asyncio.StreamWriter) -> None:
         async for data in self.script(request):

@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from fakes.raw_upstream import RawUpstream, always, answer
-from fakes.running import raw_exchange, request_bytes
 
 from elision.proxy.admin import Admin
 from elision.proxy.handler import Deps, Handler, http_server
 from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
+from fakes.raw_upstream import RawUpstream, always, answer
+from fakes.running import raw_exchange, request_bytes
 
 
 @pytest.mark.parametrize(

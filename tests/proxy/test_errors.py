@@ -1,6 +1,5 @@
 """Whose fault, in OpenAI's shape."""
 
-import asyncio
 import json
 import ssl
 from types import SimpleNamespace
@@ -20,7 +19,7 @@ KEY = cast(ConnectionKey, SimpleNamespace(host="h", port=1, ssl=True, is_ssl=Tru
     [
         (aiohttp.ConnectionTimeoutError(), 504, "upstream_connect_timeout"),
         (aiohttp.SocketTimeoutError(), 504, "upstream_timeout"),
-        (asyncio.TimeoutError(), 504, "upstream_timeout"),
+        (TimeoutError(), 504, "upstream_timeout"),
         (
             aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError("x")),
             502,

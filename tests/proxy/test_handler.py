@@ -7,12 +7,12 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
-from fakes.running import proxy, raw_exchange, read_answer, request_bytes
 
 from elision.proxy.records import Report
 from elision.proxy.rewriter import Rewrite
 from elision.proxy.upstream import UpstreamLimits
+from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
+from fakes.running import proxy, raw_exchange, read_answer, request_bytes
 
 EVENTS = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from fakes.halving import Halving
-from fakes.plans import KEEP, decision, plan
 
 from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Pipeline
+from fakes.halving import Halving
+from fakes.plans import KEEP, decision, plan
 
 
 def memory() -> MemoryCache:

@@ -5,8 +5,6 @@ import json
 import logging
 
 import pytest
-from fakes.halving import Halving
-from fakes.plans import KEEP, decision, plan
 
 from elision.compressors.base import Outcome
 from elision.policies.model import Kind, Mode, Plan, Policy, Rule, Use, When
@@ -14,6 +12,8 @@ from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Fate, Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter, replaced_texts
+from fakes.halving import Halving
+from fakes.plans import KEEP, decision, plan
 
 LONG = "A fact of some length. " * 100
 BODY = json.dumps(

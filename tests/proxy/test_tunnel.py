@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import web
-from fakes.running import proxy
 
 from elision.proxy.tunnel import wants_upgrade
+from fakes.running import proxy
 
 
 @asynccontextmanager
@@ -78,8 +78,7 @@ async def test_when_one_side_leaves_so_does_the_other(by_upstream: bool) -> None
             await socket.send_str("leave")
             assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
         else:
-            assert socket._response.connection is not None
-            socket._response.connection.close()
+            await session.close()
         async with asyncio.timeout(5):
             await closed.wait()
             while running.handler.active:

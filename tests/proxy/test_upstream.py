@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
 
 from elision.proxy.errors import UpstreamError
 from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits, UpstreamRequest
+from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
 
 GET = UpstreamRequest("GET", "/v1/models", [], None)
 

@@ -30,14 +30,12 @@ async def compressor(
     options = WorkerOptions(socket=str(tmp_path / "s"), stuck_after_s=stuck_after_s, queue_limit=2)
     keeper = CompressorKeeper(options, command=COMMAND, ping_every_s=0.1, ping_timeout_s=ping_timeout_s)
     client = CompressorClient(options.socket, methods or (HALVE,))
-    tasks = [asyncio.ensure_future(keeper.run()), asyncio.ensure_future(client.run())]
-    try:
+    async with asyncio.TaskGroup() as tasks:
+        running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
         await until_ready(client)
         yield client, keeper
-    finally:
-        for task in tasks:
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
     assert keeper.pid is None, "the process ends with its keeper"
 
 
@@ -84,24 +82,21 @@ async def test_work_that_waited_past_its_deadline_is_not_done(tmp_path: Path) ->
 async def test_a_throwing_method_fails_its_own_request_only(tmp_path: Path) -> None:
     """A batch of several requests is run again one by one."""
     async with compressor(tmp_path) as (client, keeper):
-        slow = asyncio.ensure_future(client.compress([job("sleep 0.2")], 10))
-        await asyncio.sleep(0.05)
-        bad = asyncio.ensure_future(refusal(client, "raise"))
-        [good] = await client.compress([job("abcd")], 10)
-        assert (good.text, await bad) == ("ab", "compressor_error")
-        await slow
-        assert keeper.starts == 1
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(client.compress([job("sleep 0.2")], 10))
+            await asyncio.sleep(0.05)
+            bad = tasks.create_task(refusal(client, "raise"))
+            [good] = await client.compress([job("abcd")], 10)
+        assert (good.text, bad.result(), keeper.starts) == ("ab", "compressor_error", 1)
 
 
 async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
     """Rather than let requests wait in vain."""
-    async with compressor(tmp_path) as (client, _):
-        waiting = []
+    async with compressor(tmp_path) as (client, _), asyncio.TaskGroup() as tasks:
         for text in ("sleep 0.3", "ab", "ab"):
-            waiting.append(asyncio.ensure_future(client.compress([job(text)], 10)))
+            tasks.create_task(client.compress([job(text)], 10))
             await asyncio.sleep(0.05)
         assert await refusal(client, "ab") == "queue_full"
-        await asyncio.gather(*waiting)
 
 
 async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
@@ -116,11 +111,12 @@ async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
 async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
     """SIGKILL from outside, in the middle of work."""
     async with compressor(tmp_path) as (client, keeper):
-        waiting = asyncio.ensure_future(refusal(client, "sleep 30"))
-        await asyncio.sleep(0.1)
-        assert keeper.pid is not None
-        os.kill(keeper.pid, signal.SIGKILL)
-        assert await waiting == "compressor_crashed"
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(refusal(client, "sleep 30"))
+            await asyncio.sleep(0.1)
+            assert keeper.pid is not None
+            os.kill(keeper.pid, signal.SIGKILL)
+        assert waiting.result() == "compressor_crashed"
         with pytest.raises(CompressorUnavailableError, match="compressor_crashed"):
             client.fingerprint(HALVE)
         await until_ready(client)
@@ -168,11 +164,11 @@ async def test_before_the_process_is_there_every_call_is_refused(tmp_path: Path)
 async def test_a_cancelled_caller_cancels_its_work(tmp_path: Path) -> None:
     """A client that left must not occupy the compressor."""
     async with compressor(tmp_path) as (client, _):
-        busy = asyncio.ensure_future(client.compress([job("sleep 0.2")], 10))
-        await asyncio.sleep(0.05)
-        left = asyncio.ensure_future(client.compress([job("sleep 30")], 60))
-        await asyncio.sleep(0.05)
-        left.cancel()
-        await busy
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(client.compress([job("sleep 0.2")], 10))
+            await asyncio.sleep(0.05)
+            left = tasks.create_task(client.compress([job("sleep 30")], 60))
+            await asyncio.sleep(0.05)
+            left.cancel()
         [outcome] = await client.compress([job("abcd")], 10)
         assert outcome.text == "ab"
