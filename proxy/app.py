@@ -9,11 +9,13 @@ import logging
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from elision.compressors.base import Method
+from elision.compressors.errors import CompressionError
 from elision.compressors.registry import method_names
 from elision.config.settings import Settings
 from elision.proxy import logs
@@ -26,6 +28,9 @@ from elision.proxy.rewriter import PassThrough, Rewriter
 from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
 from elision.proxy.worker import CompressorClient, CompressorKeeper
 from elision.proxy.worker_process import WorkerOptions
+
+if TYPE_CHECKING:
+    from elision.compressors.tokens import Counters
 
 EXIT_CANNOT_START = 3
 _MIB = 1024 * 1024
@@ -170,12 +175,45 @@ async def _with_policies(
     stack.push_async_callback(cache.close)
     pipeline = Pipeline(cache, client)
     stack.push_async_callback(pipeline.close)
-    counters = Counters({pattern: str(path) for pattern, path in settings.tokenizers.items()})
+    counters = Counters(
+        {pattern: str(path) for pattern, path in settings.tokenizers.items()}, settings.compressor.cache_dir
+    )
+    warming = Warming(counters, tuple(settings.tokenizers))
+    tasks.start(warming.run())
 
     def readiness() -> Mapping[str, object]:
-        return {"ready": client.ready and not client.errors, "methods": client.errors}
+        ready = client.ready and not client.errors and warming.done and not warming.errors
+        return {"ready": ready, "methods": client.errors, "tokenizers": warming.errors}
 
     return PolicyRewriter(Planner(policies, counters.counter_for), pipeline), readiness
+
+
+class Warming:
+    """Loads token counters before the first request needs them.
+
+    Args:
+        counters: where they are kept.
+        patterns: of model names that have a tokenizer of their own.
+    """
+
+    def __init__(self, counters: "Counters", patterns: Sequence[str]) -> None:
+        self.done = False
+        self.errors: dict[str, str] = {}
+        self._counters = counters
+        self._patterns = patterns
+
+    async def run(self) -> None:
+        """Load the default encoding and every configured tokenizer, off the event loop."""
+        for pattern in ("gpt-4o", *self._patterns):
+            try:
+                await asyncio.to_thread(self._count_once, pattern)
+            except CompressionError as error:
+                self.errors[pattern] = str(error)
+                logging.getLogger("elision.app").error("No tokens for %s: %s", pattern, error)
+        self.done = True
+
+    def _count_once(self, model: str) -> None:
+        self._counters.counter_for(model).count("warm")
 
 
 def _cache(settings: Settings) -> CacheBackend:

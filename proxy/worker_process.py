@@ -297,7 +297,7 @@ def _engine(options: WorkerOptions) -> JobRunner:
     from elision.compressors.tokens import Counters
 
     cache_dir = Path(options.cache_dir) if options.cache_dir else None
-    return Engine(Counters(options.tokenizers), cache_dir=cache_dir, threads=options.threads)
+    return Engine(Counters(options.tokenizers, cache_dir), cache_dir=cache_dir, threads=options.threads)
 
 
 if __name__ == "__main__":

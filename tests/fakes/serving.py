@@ -1,0 +1,77 @@
+"""`elision serve` as users run it: a process of its own on a port that it chose."""
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fakes.running import Answer, raw_exchange, request_bytes
+
+
+@dataclass
+class Served:
+    """A running `elision serve`."""
+
+    process: asyncio.subprocess.Process
+    port: int = 0
+    log: list[str] = field(default_factory=list)
+
+    async def get(self, path: str) -> Answer:
+        """Send one GET over a connection of its own."""
+        return await raw_exchange(self.port, request_bytes("GET", path))
+
+    async def post(self, path: str, body: bytes) -> Answer:
+        """Send one JSON body over a connection of its own."""
+        headers = [("Content-Type", "application/json"), ("Connection", "close")]
+        return await raw_exchange(self.port, request_bytes("POST", path, headers, body), timeout_s=30)
+
+    async def until_ready(self) -> None:
+        """Wait until `/elision/ready` says so."""
+        async with asyncio.timeout(30):
+            while (await self.get("/elision/ready")).status != 200:
+                await asyncio.sleep(0.05)
+
+    async def stop(self) -> int:
+        """Ask it to end; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def served(*arguments: str) -> AsyncIterator[Served]:
+    """Run `elision serve` with the arguments and a free port, until the block ends."""
+    command = (sys.executable, "-m", "elision.proxy", "serve", "--port", "0", *arguments)
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    running = Served(process)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_read_log(running))
+        try:
+            async with asyncio.timeout(30):
+                while not running.port and process.returncode is None:
+                    await asyncio.sleep(0.02)
+            yield running
+        finally:
+            if process.returncode is None:
+                await running.stop()
+
+
+async def _read_log(running: Served) -> None:
+    assert running.process.stderr is not None
+    async for line in running.process.stderr:
+        running.log.append(line.decode())
+        found = re.search(r"Listening on http://[^:]+:(\d+)", running.log[-1])
+        running.port = int(found[1]) if found else running.port
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Return the command line of every process below `pid`, by process id."""
+    found: dict[int, str] = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        found |= {int(child): command} | descendants(int(child))
+    return found

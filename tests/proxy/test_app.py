@@ -1,0 +1,134 @@
+"""The whole product as a process: served, drained, and never in the way."""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import openai
+
+from fakes.raw_upstream import RawUpstream, Received, chunk
+from fakes.running import request_bytes
+from fakes.serving import Served, descendants, served
+from fakes.tidy import BODY, POLICY, ROWS, echo, policies
+
+
+def compressor_pid(running: Served) -> int:
+    [pid] = [p for p, command in descendants(running.process.pid).items() if "worker_process" in command]
+    return pid
+
+
+async def test_without_policies_everything_passes_untouched() -> None:
+    """No compressor is started; SIGTERM is a clean end."""
+    async with RawUpstream(echo) as upstream, served("--upstream", upstream.url + "/v1/") as running:
+        got = await running.post("/v1/chat/completions", BODY)
+        assert json.loads(got.body)["choices"][0]["message"]["content"] == hashlib.sha256(BODY).hexdigest()
+        assert descendants(running.process.pid) == {}
+        assert await running.stop() == 0
+    assert upstream.received[0].body == BODY
+
+
+async def test_the_official_client_gets_a_shorter_prompt_through_and_hits_the_second_time(
+    tmp_path: Path,
+) -> None:
+    """Only `base_url` differs; the two requests reach the upstream as the same bytes."""
+    async with (
+        RawUpstream(echo) as upstream,
+        served("--upstream", upstream.url, "--policies", policies(tmp_path)) as running,
+    ):
+        await running.until_ready()
+        url = f"http://127.0.0.1:{running.port}/t/search/v1"
+        async with openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0) as client:
+            caches = []
+            for _ in range(2):
+                raw = await client.chat.completions.with_raw_response.create(**json.loads(BODY))
+                caches.append(raw.headers["x-elision-cache"])
+                assert int(raw.headers["x-elision-tokens-saved"]) > 1000
+                assert raw.headers["x-elision-team"] == "search"
+    first, second = (request.body for request in upstream.received)
+    assert caches == ["miss", "hit"]
+    assert first == second
+    content = json.loads(first)["messages"][0]["content"]
+    rows, _, question = content.rpartition("\n\n")
+    assert (json.loads(rows), question) == (json.loads(ROWS), "How many rows are there?")
+
+
+async def test_a_killed_or_frozen_compressor_costs_the_saving_only(tmp_path: Path) -> None:
+    """The same call succeeds, within the policy's deadline and the upstream's time."""
+    (tmp_path / "p").mkdir()
+    folder = policies(tmp_path / "p")
+    (tmp_path / "p" / "default.yaml").write_text(POLICY.replace("deadline_s: 5", "deadline_s: 0.3"))
+    async with (
+        RawUpstream(echo) as upstream,
+        served("--upstream", upstream.url, "--policies", folder) as running,
+    ):
+        await running.until_ready()
+        os.kill(compressor_pid(running), signal.SIGSTOP)
+        frozen = await running.post("/v1/chat/completions", BODY)
+        os.kill(compressor_pid(running), signal.SIGKILL)
+        killed = await running.post("/v1/chat/completions", BODY)
+        await asyncio.sleep(0.3)
+        await running.until_ready()
+        recovered = await running.post("/v1/chat/completions", BODY)
+    assert [got.status for got in (frozen, killed, recovered)] == [200, 200, 200]
+    assert frozen.value("x-elision-bypass") == "deadline"
+    assert killed.value("x-elision-bypass") in ("compressor_crashed", "compressor_starting")
+    assert recovered.value("x-elision-bypass") == ""
+    assert [len(request.body) < len(BODY) for request in upstream.received] == [False, False, True]
+
+
+async def test_a_stream_under_way_is_finished_before_the_end() -> None:
+    """SIGTERM stops accepting; who is being answered is answered."""
+    told_to_stop = asyncio.Event()
+
+    async def script(request: Received) -> AsyncIterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"first")
+        await told_to_stop.wait()
+        await asyncio.sleep(0.3)
+        yield chunk(b"last") + b"0\r\n\r\n"
+
+    async with RawUpstream(script) as upstream, served("--upstream", upstream.url) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(request_bytes("POST", "/v1/chat/completions", body=b"{}"))
+        await reader.readuntil(b"first")
+        running.process.send_signal(signal.SIGTERM)
+        told_to_stop.set()
+        async with asyncio.timeout(10):
+            assert b"last\r\n0\r\n\r\n" in await reader.read()
+            assert await running.process.wait() == 0
+        writer.close()
+
+
+async def test_a_taken_port_is_one_line_and_exit_code_3() -> None:
+    """With the fix."""
+    async with (
+        RawUpstream(echo) as upstream,
+        served("--upstream", upstream.url, "--port", str(upstream.port)) as running,
+    ):
+        assert await running.process.wait() == 3
+    [line] = running.log
+    assert f"cannot listen on 127.0.0.1:{upstream.port}" in line
+    assert "--port" in line
+
+
+async def test_a_tokenizer_that_cannot_be_read_keeps_the_proxy_from_being_ready(tmp_path: Path) -> None:
+    """And requests still pass."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("tokenizers: {'mine-*': nowhere/tokenizer.json}\n")
+    (tmp_path / "p").mkdir()
+    async with (
+        RawUpstream(echo) as upstream,
+        served(
+            *("--upstream", upstream.url, "--policies", policies(tmp_path / "p")),
+            *("--settings", str(settings)),
+        ) as running,
+    ):
+        async with asyncio.timeout(20):
+            while not (said := json.loads((await running.get("/elision/ready")).body))["tokenizers"]:
+                await asyncio.sleep(0.05)
+        got = await running.post("/v1/chat/completions", BODY)
+    assert "tokenizer.json" in said["tokenizers"]["mine-*"]
+    assert (said["ready"], got.status) == (False, 200)
