@@ -5,6 +5,7 @@ their own (`elision.proxy.workers`), which share one compressor process and one 
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -90,12 +91,23 @@ async def serve_here(settings: Settings, policies: PolicySet | None, socket: str
             )
         except OSError as error:
             return cannot_listen(settings, error)
+        settle_garbage()
         _announce(settings, listening.sockets[0].getsockname()[1])
         await stop.wait()
         listening.close()
         await drained(handler, settings.timeouts.drain_s)
         await server.shutdown(timeout=0.5)
     return 0
+
+
+def settle_garbage() -> None:
+    """Take what start-up made out of the garbage collector's sight, and let it look less often.
+
+    Requests leave few cycles; scanning the modules' objects for them was about 7 % of a request's CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
 
 
 def cannot_listen(settings: Settings, error: OSError) -> int:

@@ -5,8 +5,8 @@ nobody looks into stream both ways; answers always do, chunk by chunk as they ar
 """
 
 import asyncio
+import os
 import time
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 from elision.proxy.admin import Admin
 from elision.proxy.errors import ProxyError, UpstreamError
 from elision.proxy.headers import Headers, decoded, for_client, for_upstream, value_of
-from elision.proxy.records import RecordSink, Report, RequestRecord
+from elision.proxy.records import NOTHING_TOLD, RecordSink, Report, RequestRecord
 from elision.proxy.rewriter import Rewriter
 from elision.proxy.sse import UsageObserver
 from elision.proxy.teams import split_team
@@ -46,11 +46,11 @@ class Exchange:
     team: str
     path: str
     headers: Headers
-    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    request_id: str = field(default_factory=lambda: os.urandom(16).hex())
     started: float = field(default_factory=time.perf_counter)
     waited_s: float = 0.0
     overhead_ms: float = 0.0
-    report: Report = field(default_factory=Report)
+    report: Report = NOTHING_TOLD
     resent: bool = False
     status: int = 0
     error: str = ""

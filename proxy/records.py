@@ -5,7 +5,7 @@ dashboard all read these two values.
 """
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from elision.proxy.headers import Headers
@@ -63,6 +63,10 @@ class Report:
         return [(f"x-elision-{name}", value) for name, value in pairs]
 
 
+NOTHING_TOLD = Report()
+"""The report of a request that nobody looked into; one value for all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One finished request, for those who keep accounts."""
@@ -71,7 +75,7 @@ class RequestRecord:
     method: str
     path: str
     status: int
-    report: Report = field(default_factory=Report)
+    report: Report = NOTHING_TOLD
     usage: Usage | None = None
     overhead_ms: float = 0.0
     total_ms: float = 0.0

@@ -289,6 +289,7 @@ def serve_process(make_engine: Callable[[WorkerOptions], JobRunner]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     asyncio.run(run_service(Service(make_engine(options), options), options.socket))
+    logging.shutdown()
     os._exit(0)  # the computing thread may be inside native code that does not end
 
 

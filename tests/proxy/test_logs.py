@@ -1,11 +1,13 @@
 """One line per event."""
 
+import asyncio
+import io
 import json
 import logging
 import subprocess
 import sys
 
-from elision.proxy.logs import ConsoleFormatter, JsonFormatter
+from elision.proxy.logs import ConsoleFormatter, GatheringHandler, JsonFormatter
 
 RECORD = logging.LogRecord("elision.x", logging.INFO, "f", 1, "hello %s", ("there",), None)
 RECORD.figures = {"status": 200, "team": "a"}
@@ -39,3 +41,31 @@ def test_configuring_sends_our_lines_and_only_others_warnings_to_stderr() -> Non
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "ours" in done.stderr
     assert "theirs" not in done.stderr + done.stdout
+
+
+async def test_lines_are_gathered_and_written_soon() -> None:
+    """One write for many; a warning does not wait, nor does the end of the process."""
+    stream = io.StringIO()
+    handler = GatheringHandler(stream)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.emit(RECORD)
+    handler.emit(RECORD)
+    assert stream.getvalue() == ""
+    await asyncio.sleep(0.3)
+    assert stream.getvalue() == "hello there\n" * 2
+    handler.emit(RECORD)
+    warning = logging.LogRecord("elision.x", logging.WARNING, "f", 1, "mind", (), None)
+    handler.emit(warning)
+    assert stream.getvalue() == "hello there\n" * 3 + "mind\n"
+    handler.emit(RECORD)
+    handler.close()
+    handler.flush()
+    assert stream.getvalue().endswith("mind\nhello there\n")
+
+
+def test_without_a_loop_a_line_is_written_at_once() -> None:
+    """The command line logs too."""
+    stream = io.StringIO()
+    handler = GatheringHandler(stream)
+    handler.emit(RECORD)
+    assert stream.getvalue() == "hello there\n"
