@@ -56,9 +56,16 @@ class Pipeline:
         self._compressor = compressor
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def run(self, plan: Plan, model: str, team: str) -> list[Fate]:
-        """Return the fate of each decision that compresses, in the plan's order."""
-        ends = time.monotonic() + plan.deadline_s
+    async def run(self, plan: Plan, model: str, team: str, spent_s: float = 0.0) -> list[Fate]:
+        """Return the fate of each decision that compresses, in the plan's order.
+
+        Args:
+            plan: what is to be done, and within how many seconds.
+            model: that will read the texts.
+            team: whose cached outcomes may be used.
+            spent_s: seconds of the plan's deadline that are over already.
+        """
+        ends = time.monotonic() + plan.deadline_s - spent_s
         decisions = [decision for decision in plan.decisions if decision.compresses]
         jobs = [_job(decision, model) for decision in decisions]
         keys: dict[int, bytes] = {}
@@ -68,7 +75,7 @@ class Pipeline:
                 keys[index] = outcome_key(job, self._compressor.fingerprint(job.method), team)
             except CompressorUnavailableError as error:
                 fates[index] = Fate(decisions[index], None, error.reason)
-        found = await self._from_cache(keys)
+        found = await self._from_cache(keys, ends)
         fates.update({i: _fate(decisions[i], outcome, cached=True) for i, outcome in found.items()})
         missing = [index for index in keys if index not in found]
         if missing:
@@ -79,10 +86,14 @@ class Pipeline:
         """Wait for writes that are under way."""
         await asyncio.gather(*self._writes)
 
-    async def _from_cache(self, keys: Mapping[int, bytes]) -> dict[int, Outcome]:
+    async def _from_cache(self, keys: Mapping[int, bytes], ends: float) -> dict[int, Outcome]:
         if not keys:
             return {}
-        values = await self._cache.get_many(list(keys.values()))
+        try:
+            async with asyncio.timeout(max(ends - time.monotonic(), 0.0)):
+                values = await self._cache.get_many(list(keys.values()))
+        except TimeoutError:
+            return {}
         outcomes = ((index, unpack(value)) for index, value in zip(keys, values, strict=True) if value)
         return {index: outcome for index, outcome in outcomes if outcome is not None}
 

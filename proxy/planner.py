@@ -65,6 +65,11 @@ class Planner:
         policy = self._policies.for_team(team)
         return policy is not None and policy.mode is not Mode.OFF
 
+    def deadline_s(self, team: str) -> float:
+        """Return how many seconds the team's requests may be held up; 0 without a policy."""
+        policy = self._policies.for_team(team)
+        return policy.deadline_s if policy is not None else 0.0
+
     def plan(self, body: bytes, team: str) -> Planned | None:
         """Return what is to be done with a body, None where the team has no policy.
 

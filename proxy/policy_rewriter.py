@@ -5,6 +5,7 @@ It is the one place that turns any failure of ours into the original body and a 
 
 import asyncio
 import logging
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Sequence
@@ -47,19 +48,28 @@ class PolicyRewriter:
             return Rewrite(body, False, Report(team=team, bypass=("internal_error",)))
 
     async def _rewritten(self, body: bytes, team: str) -> Rewrite:
-        if len(body) <= _PLANNED_ON_LOOP_BYTES:
-            planned = self._planner.plan(body, team)
-        else:
-            planned = await asyncio.to_thread(self._planner.plan, body, team)
+        started = time.monotonic()
+        try:
+            planned = await self._planned(body, team)
+        except TimeoutError:
+            return Rewrite(body, False, Report(team=team, bypass=("deadline",)))
         if planned is None:
             return Rewrite(body, False, Report(team=team))
         plan = planned.plan
-        fates = await self._pipeline.run(plan, planned.body.model, team) if plan.compresses else []
+        spent_s = time.monotonic() - started
+        fates = await self._pipeline.run(plan, planned.body.model, team, spent_s) if plan.compresses else []
         report = report_of(planned, fates)
         replaced = replaced_texts(plan, fates)
         if plan.mode is not Mode.ENFORCE or not replaced or report.tokens_after >= report.tokens_before:
             return Rewrite(body, False, report)
         return Rewrite(splice(planned.body, replaced), True, report)
+
+    async def _planned(self, body: bytes, team: str) -> Planned | None:
+        """Plan; larger bodies in a thread, which is left behind at the policy's deadline."""
+        if len(body) <= _PLANNED_ON_LOOP_BYTES:
+            return self._planner.plan(body, team)
+        async with asyncio.timeout(self._planner.deadline_s(team)):
+            return await asyncio.to_thread(self._planner.plan, body, team)
 
 
 def where(error: BaseException) -> str:

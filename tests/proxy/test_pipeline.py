@@ -1,6 +1,7 @@
 """From a plan to fates: cache, compressor, deadline."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -87,3 +88,16 @@ async def test_an_outcome_that_is_not_shorter_is_not_used() -> None:
     """Tokens never increase, whatever a method claims."""
     [fate] = await Pipeline(memory(), Halving(growing=True)).run(plan(decision("a b")), "m", "t")
     assert (fate.shortened, fate.reason) == (False, "not_shorter")
+
+
+async def test_a_slow_cache_does_not_outlast_the_deadline() -> None:
+    """Nor does what was spent before count twice."""
+
+    class Slow(MemoryCache):
+        async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+            await asyncio.sleep(30)
+            return []
+
+    halving = Halving(slow_s=0.01)
+    [fate] = await Pipeline(Slow(1, 60), halving).run(plan(decision("a b"), deadline_s=9), "m", "t", 8.95)
+    assert (fate.shortened, fate.reason) == (False, "deadline")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 
 import pytest
 
@@ -38,12 +39,13 @@ class Words:
 class OnePolicy:
     """The same policy for every team."""
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self, mode: Mode, deadline_s: float = 2.0) -> None:
         self._mode = mode
+        self._deadline_s = deadline_s
 
     def for_team(self, team: str) -> Policy:
         rule = Rule("documents", When(segment=(Kind.CONTEXT,)), Use("halve", rate=0.5))
-        return Policy("rag", "1", self._mode, 2.0, (rule,))
+        return Policy("rag", "1", self._mode, self._deadline_s, (rule,))
 
 
 def rewriter(
@@ -114,3 +116,18 @@ def test_segments_of_one_text_are_joined_in_their_order() -> None:
     whole: Plan = plan(first, kept, last, other)
     fates = [Fate(first, Outcome("a", 2, 1, (), "m", "f")), Fate(last, None, "deadline")]
     assert replaced_texts(whole, fates) == {0: "ac d e f"}
+
+
+async def test_a_body_that_takes_too_long_to_plan_goes_out_at_the_deadline() -> None:
+    """Planning is part of the time that the policy allows."""
+    release = threading.Event()
+
+    def count_slowly(model: str) -> Words:
+        release.wait(10)
+        return Words()
+
+    large = BODY.replace(b"{", b"{" + b" " * 10_000, 1)
+    planner = Planner(OnePolicy(Mode.ENFORCE, deadline_s=0.05), count_slowly)
+    done = await PolicyRewriter(planner, Pipeline(MemoryCache(1, 60), Halving())).rewrite(large, "t")
+    release.set()
+    assert (done.body, done.report.bypass) == (large, ("deadline",))
