@@ -14,6 +14,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from elision.compressors.wraps import unwrapped
+
 Bounds = NDArray[np.int64]
 
 
@@ -49,8 +51,6 @@ _TRAILING = _set(
 )
 _LAST_WORD = re.compile(r"[^\W_][\w.]*\Z")
 _ENUMERATOR = re.compile(r"\s*[(\[]?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})\Z")
-# A line this long that ends without a mark and goes on in lower case was wrapped, not ended.
-_WRAPPED_LINE = 40
 
 # Scripts written without spaces: each character is a word, with the marks that sit on it.
 _UNSPACED = (
@@ -107,17 +107,12 @@ def split(text: str, level: Level) -> Bounds:
 
 def sentences(text: str) -> Bounds:
     """Split at end marks and line ends; not inside decimals, versions, URLs, after initials or
-    abbreviations, or where a long line was merely wrapped.
+    abbreviations, or where a line was merely wrapped (`elision.compressors.wraps.unwrapped`).
     """
+    flat = unwrapped(text)
     cuts = [0]
-    for mark in _MARK.finditer(text):
-        if mark[0] == "\n":
-            ends = not _is_wrapped(text, mark.start())
-        elif mark["spaced"]:
-            ends = _ends_spaced(text, mark, cuts[-1])
-        else:
-            ends = True
-        if ends:
+    for mark in _MARK.finditer(flat):
+        if not mark["spaced"] or _ends_spaced(flat, mark, cuts[-1]):
             cuts.append(mark.end())
     cuts.append(len(text))
     return _stripped(text, cuts)
@@ -200,13 +195,6 @@ def _is_abbreviated(word: str, following: str) -> bool:
     if word.lower() in _TITLES or (word.lower() in _NUMBERED and following.isdigit()):
         return True
     return word.lower() in _TRAILING and not following.isupper()
-
-
-def _is_wrapped(text: str, at: int) -> bool:
-    """Whether the line end at `at` is a wrapped line's, so that the sentence goes on."""
-    following = text[at + 1 : at + 2]
-    long = "\n" not in text[max(0, at - _WRAPPED_LINE) : at] and at >= _WRAPPED_LINE
-    return long and following.islower()
 
 
 def _stripped(text: str, cuts: list[int]) -> Bounds:

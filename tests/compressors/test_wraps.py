@@ -40,19 +40,13 @@ def test_blank_lines_always_stay(text: str) -> None:
 
 WRAPPED = {
     "a paragraph": """\
-The Trust asked the surveyor
-of the county to look at the lamp room, which had been shut since the
-Farrant family left it in 1911, and to say what the repair of the iron
-gallery would cost. He found rust in every bolt. The stairs, on the other
-hand, were sound, and
-he said so in
-his letter.""",
+On the advice of the chair, the Trust asked the surveyor of the county to
+look at the lamp room, which had been shut in 1911, when old Mr Edgar
+Farrant and his family left it, and to say what the repair of the iron
+gallery would cost the town and whether it could be done before winter""",
     "a paragraph whose last line ends in a word that leads on": """\
 The keeper wrote to the council that the lamp would be lit again by the
 Trust before winter.""",
-    "a title and its name on two lines": """\
-After the storm in March, the whole committee went to see the tower with Dr.
-Orrin, who had kept the light.""",
     "a line that begins with a number": """\
 When the accounts were closed in the spring, the repair had cost the town
 3,500 pounds more than the committee had been told, and it was not yet paid.""",
@@ -90,7 +84,7 @@ ERROR the service was stopped by the operator after a while of waiting for
     "dialogue": """\
 ANNA: I went down to the harbour in the morning, and there was nobody at
 BEN: nobody at all, you say, or nobody whom you would have cared to meet
-Mr Orrin: the two of you should have asked me before you went down there""",
+The Acting Chair (Mr. Orrin): you should have asked me before you went there""",
     "verse": """\
 When I consider how my light is spent, and
 Ere half my days in this dark world and wide,
@@ -118,7 +112,12 @@ description: the lighthouse that stands on the granite of Marrow Point and
 keeper: the person who is paid by the Trust to light the lamp each night""",
     "code": """\
 surveyor = find_surveyor(county, available_from, known_to_the_trust)
-return surveyor.letter(about_the_stairs, addressed_to_the_committee)""",
+return surveyor.letter(about_the_stairs, addressed_to_the_committee)
+from elision.compressors.wraps import unwrapped
+from elision.compressors.units import sentences""",
+    "what is indented": """\
+install the lamp and everything else that the keeper needs in the tower
+    lamp --keeper orrin install the lamp and whatever else there is""",
     "a quoted letter": """\
 > The Trust asked the surveyor of the county to look at the lamp room
 > which had been shut since the family left it""",
@@ -134,17 +133,15 @@ the stairs are sound""",
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in WRAPPED.items()])
 def test_a_wrapped_sentence_goes_on(text: str) -> None:
-    """The line ends of hard-wrapped prose are spaces, except after a line that is too short to tell."""
-    long = [line for line in text.splitlines()[:-1] if len(line.encode("utf-16-le")) >= 2 * 32]
-    flat = unwrapped(text)
-    assert flat.count("\n") == text.count("\n") - len(long)
+    """The line ends of hard-wrapped prose become spaces, in scripts with and without capitals."""
+    assert "\n" not in unwrapped(text)
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in STRUCTURED.items()])
 def test_structure_stays_line_by_line(text: str) -> None:
     """Each line is a unit of its own."""
     assert unwrapped(text) == text
-    assert [text[a:b] for a, b in sentences(text).tolist()][-1] == text.splitlines()[-1]
+    assert [text[a:b] for a, b in sentences(text).tolist()][-1] == text.splitlines()[-1].lstrip()
 
 
 def test_sentences_of_wrapped_prose_are_whole() -> None:
@@ -152,12 +149,14 @@ def test_sentences_of_wrapped_prose_are_whole() -> None:
     text = (
         "For a long time nobody in the town knew what to do. The Trust asked the\r\n"
         "surveyor whether the iron gallery could be kept. He said that it could,\r\n"
-        "at a price. The committee did\r\n\r\nnot answer."
+        "at a price. This was read to the whole committee in the spring by Dr.\r\n"
+        "Orrin. The committee did\r\n\r\nnot answer."
     )
     assert [" ".join(text[a:b].split()) for a, b in sentences(text).tolist()] == [
         "For a long time nobody in the town knew what to do.",
         "The Trust asked the surveyor whether the iron gallery could be kept.",
         "He said that it could, at a price.",
+        "This was read to the whole committee in the spring by Dr. Orrin.",
         "The committee did",
         "not answer.",
     ]
