@@ -88,6 +88,8 @@ class Timeouts:
     connect_s: Seconds = 10.0
     first_byte_s: Seconds = 600.0
     idle_s: Seconds = 300.0
+    head_s: Seconds = 30.0
+    keepalive_s: Seconds = 75.0
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 
 

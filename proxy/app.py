@@ -22,10 +22,11 @@ from elision.config.settings import Settings
 from elision.proxy import logs
 from elision.proxy.admin import Admin, Readiness
 from elision.proxy.cache import CacheBackend, MemoryCache
-from elision.proxy.handler import Deps, Handler, http_server
+from elision.proxy.handler import Deps, Handler
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough, Rewriter
+from elision.proxy.server import BoundedServer, ClientLimits
 from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
 from elision.proxy.worker import CompressorClient, CompressorKeeper
 from elision.proxy.worker_process import WorkerOptions
@@ -84,7 +85,7 @@ async def serve_here(settings: Settings, policies: PolicySet | None, socket: str
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         handler = await _handler(settings, policies, socket, stack)
-        server = http_server(handler, settings.limits.header_kib * 1024)
+        server = BoundedServer(handler, client_limits(settings))
         try:
             listening = await loop.create_server(
                 server, settings.host, settings.port, reuse_port=settings.workers > 1, backlog=1024
@@ -98,6 +99,15 @@ async def serve_here(settings: Settings, policies: PolicySet | None, socket: str
         await drained(handler, settings.timeouts.drain_s)
         await server.shutdown(timeout=0.5)
     return 0
+
+
+def client_limits(settings: Settings) -> ClientLimits:
+    """Return what clients may take."""
+    return ClientLimits(
+        header_bytes=settings.limits.header_kib * 1024,
+        head_s=settings.timeouts.head_s,
+        keepalive_s=settings.timeouts.keepalive_s,
+    )
 
 
 def settle_garbage() -> None:

@@ -211,18 +211,6 @@ class Handler:
         )
 
 
-def http_server(handler: Handler, header_bytes: int) -> web.Server:
-    """Return aiohttp's server around a handler: nothing inflated, nothing logged, nothing buffered."""
-    return web.Server(
-        handler,
-        handler_cancellation=True,
-        auto_decompress=False,
-        access_log=None,
-        max_line_size=header_bytes,
-        max_field_size=header_bytes,
-    )
-
-
 async def _read_up_to(request: web.BaseRequest, limit: int) -> bytearray:
     """Read a body, but stop soon after `limit` bytes."""
     body = bytearray()

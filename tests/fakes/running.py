@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from elision.proxy.admin import Admin
-from elision.proxy.handler import Deps, Handler, http_server
+from elision.proxy.handler import Deps, Handler
 from elision.proxy.records import RequestRecord
 from elision.proxy.rewriter import PassThrough, Rewriter
+from elision.proxy.server import BoundedServer, ClientLimits
 from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
 
 
@@ -41,6 +42,7 @@ async def proxy(
     rewriter: Rewriter | None = None,
     *,
     limits: UpstreamLimits | None = None,
+    clients: ClientLimits | None = None,
     body_limit_bytes: int = 1 << 20,
 ) -> AsyncIterator[Running]:
     """Run the proxy before `upstream` until the block ends."""
@@ -48,7 +50,7 @@ async def proxy(
     sink = Remembered()
     admin = Admin(lambda: {"ready": True})
     handler = Handler(Deps(client, rewriter or PassThrough(), sink, admin, body_limit_bytes))
-    server = http_server(handler, 65536)
+    server = BoundedServer(handler, clients or ClientLimits())
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
         yield Running(listening.sockets[0].getsockname()[1], handler, sink.records)
