@@ -9,7 +9,7 @@ from elision.proxy.admin import Admin
 from elision.proxy.handler import Deps, Handler, http_server
 from elision.proxy.records import RequestRecord
 from elision.proxy.rewriter import PassThrough, Rewriter
-from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
+from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 
 
 @dataclass
@@ -44,7 +44,7 @@ async def proxy(
     body_limit_bytes: int = 1 << 20,
 ) -> AsyncIterator[Running]:
     """Run the proxy before `upstream` until the block ends."""
-    client = AiohttpUpstream(upstream, limits or UpstreamLimits())
+    client = HttpUpstream(upstream, limits or UpstreamLimits())
     sink = Remembered()
     admin = Admin(lambda: {"ready": True})
     handler = Handler(Deps(client, rewriter or PassThrough(), sink, admin, body_limit_bytes))
