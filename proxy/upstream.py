@@ -87,7 +87,7 @@ class Upstream(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections that carry nothing; the others close with their answers."""
         ...
 
 
@@ -130,6 +130,7 @@ class HttpUpstream:
         """Send once; return when the answer's head is here."""
         head, framing = self._head(request)
         connection = self._pooled() or await self._connected()
+        response: _HttpResponse | None = None
         try:
             answered = connection.begin(head_only=request.method == "HEAD", may_upgrade=framing.upgrade)
             if isinstance(request.body, bytes):
@@ -139,6 +140,7 @@ class HttpUpstream:
             if request.body is not None and not isinstance(request.body, bytes):
                 connection.upload(request.body, framing.length)
             await answered
+            response = _HttpResponse(connection, self)
         except BodyLengthError as error:
             raise RequestError(
                 400, "body_length", "The body is not as long as Content-Length says."
@@ -146,12 +148,12 @@ class HttpUpstream:
         except FAILURES as error:
             raise upstream_error(error, self._host) from error
         finally:
-            if not connection.answered:
+            if response is None:
                 connection.abort()
-        return _HttpResponse(connection, self)
+        return response
 
     async def close(self) -> None:
-        """Close the connections that carry nothing; those that do close with their answers."""
+        """Close the connections that carry nothing; the others close with their answers."""
         self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()

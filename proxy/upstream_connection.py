@@ -95,6 +95,7 @@ class Connection(asyncio.Protocol):
             length: as the head states it, in bytes; None sends the body chunked.
         """
         sending = self._send_chunked(body) if length is None else self._send_exactly(body, length)
+        self._deadline = math.inf  # the first piece is the client's to send
         self._upload = self._loop.create_task(sending)
         self._upload.add_done_callback(self._uploaded)
 
@@ -138,11 +139,6 @@ class Connection(asyncio.Protocol):
             and self.open
             and self._open_transport().get_write_buffer_size() == 0
         )
-
-    @property
-    def answered(self) -> bool:
-        """Whether the answer's head is here."""
-        return self._head.done() and not self._head.cancelled() and self._head.exception() is None
 
     @property
     def open(self) -> bool:
