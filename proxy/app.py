@@ -27,7 +27,7 @@ from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough, Rewriter
 from elision.proxy.server import BoundedServer, ClientLimits
-from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
+from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 from elision.proxy.worker import CompressorClient, CompressorKeeper
 from elision.proxy.worker_process import WorkerOptions
 
@@ -166,7 +166,7 @@ async def _handler(
         idle_s=settings.timeouts.idle_s,
         header_bytes=settings.limits.header_kib * 1024,
     )
-    upstream = AiohttpUpstream(settings.upstream, limits)
+    upstream = HttpUpstream(settings.upstream, limits)
     stack.push_async_callback(upstream.close)
     rewriter: Rewriter = PassThrough()
     readiness: Callable[[], Readiness] = _always_ready

@@ -10,9 +10,8 @@ Operators' errors are `elision.config.errors.ConfigError`; compressors' are
 not an error here: it passes untouched.
 """
 
-import asyncio
+import ssl
 
-import aiohttp
 import msgspec
 
 
@@ -57,22 +56,33 @@ class OwnError(ProxyError):
     kind = "elision_error"
 
 
-def upstream_error(error: Exception, host: str) -> UpstreamError:
-    """Translate what the HTTP client raised into what the client of the proxy is told.
+def connect_error(error: OSError, host: str) -> UpstreamError:
+    """Translate why there is no connection into what the client of the proxy is told.
 
     Args:
-        error: an `aiohttp.ClientError`, a timeout, or an `OSError`.
+        error: a timeout, a failed TLS handshake, or what the operating system said.
         host: the upstream's host, named in the message.
     """
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, TimeoutError):
         return UpstreamError(504, "upstream_connect_timeout", f"Could not connect to {host} in time.")
-    if isinstance(error, asyncio.TimeoutError):
-        return UpstreamError(504, "upstream_timeout", f"{host} did not answer in time.")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+    if isinstance(error, ssl.SSLError):
         return UpstreamError(502, "upstream_tls_error", f"The TLS handshake with {host} failed.")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        reason = error.os_error.strerror or type(error.os_error).__name__
-        return UpstreamError(502, "upstream_unreachable", f"Could not connect to {host}: {reason}.")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
+    reason = error.strerror or type(error).__name__
+    return UpstreamError(502, "upstream_unreachable", f"Could not connect to {host}: {reason}.")
+
+
+def upstream_error(error: Exception, host: str) -> UpstreamError:
+    """Translate what ended an exchange into what the client of the proxy is told.
+
+    Args:
+        error: a timeout, an `EOFError` for a connection closed without an answer, a parser's error,
+            or an `OSError`.
+        host: the upstream's host, named in the message.
+    """
+    if isinstance(error, TimeoutError):
+        return UpstreamError(504, "upstream_timeout", f"{host} did not answer in time.")
+    if isinstance(error, ssl.SSLError):
+        return UpstreamError(502, "upstream_tls_error", f"The TLS connection to {host} failed.")
+    if isinstance(error, EOFError):
         return UpstreamError(502, "upstream_disconnected", f"{host} closed the connection without an answer.")
     return UpstreamError(502, "upstream_error", f"The exchange with {host} failed: {type(error).__name__}.")

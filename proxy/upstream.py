@@ -1,25 +1,29 @@
-"""The upstream's side: one interface, and aiohttp behind it.
+"""The upstream's side: one interface, and HTTP/1.1 behind it.
 
-Owns connections, timeouts and the translation of transport errors. Sends each request exactly once:
-it never retries, follows no redirect, keeps no cookie, inflates nothing, adds no header.
+Owns what is sent, the pool of connections and the translation of transport errors. Sends each
+request exactly once: it never retries, follows no redirect, keeps no cookie, inflates nothing, adds
+no header but `Host` and the length of a body given as bytes. What could be read as two requests is
+refused.
 """
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
-import aiohttp
-import yarl
-from aiohttp.client_proto import ResponseHandler
+from aiohappyeyeballs import start_connection
 
-from elision.proxy.errors import UpstreamError, upstream_error
-from elision.proxy.headers import Headers, decoded
-from elision.proxy.tunnel import RawBytes
+from elision.proxy.errors import RequestError, UpstreamError, connect_error, upstream_error
+from elision.proxy.headers import Headers
+from elision.proxy.upstream_connection import FAILURES, BodyLengthError, Connection
 
-_AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
-_STREAMED_ABOVE_BYTES = 256 * 1024
-_FAILURES = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+_IDLE_S = 60.0
+_NEXT_ADDRESS_S = 0.25
+"""How long one of a host's addresses may hesitate before the next is tried too (RFC 8305)."""
+_FRAMING = frozenset(("content-length", "transfer-encoding", "upgrade"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,12 @@ class Upstream(Protocol):
 
         Raises:
             UpstreamError: no answer can be had.
+            RequestError: the request cannot be sent as it is.
         """
         ...
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections that carry nothing; the others close with their answers."""
         ...
 
 
@@ -96,104 +101,222 @@ class UpstreamLimits:
     header_bytes: int = 65536
 
 
-class AiohttpUpstream:
-    """One base URL behind an aiohttp session.
+class HttpUpstream:
+    """One base URL and the connections to its host.
 
     Args:
         base_url: scheme, host and optional path, without a slash at its end; requests' paths follow.
         limits: patience and sizes.
+        tls: whom an https host is trusted by; by default the system's authorities, or those of the
+            file that the environment variable SSL_CERT_FILE names.
     """
 
-    def __init__(self, base_url: str, limits: UpstreamLimits) -> None:
-        self._base = base_url
-        self._host = yarl.URL(self._base).host or self._base
-        self._idle_s = limits.idle_s
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=_AUTO_HEADERS,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=limits.connect_s, sock_read=limits.first_byte_s
-            ),
-            max_line_size=limits.header_bytes,
-            max_field_size=limits.header_bytes,
-        )
+    def __init__(self, base_url: str, limits: UpstreamLimits, tls: ssl.SSLContext | None = None) -> None:
+        url = urlsplit(base_url)
+        self._tls = (tls or _trust()) if url.scheme == "https" else None
+        host = url.hostname or ""
+        self._host = host if host.isascii() else host.encode("idna").decode()
+        usual = 80 if self._tls is None else 443
+        self._port = url.port or usual
+        self._prefix = url.path
+        self._host_header = _host_header(self._host, self._port, usual)
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[Connection] = []
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         """Send once; return when the answer's head is here."""
-        headers = request.headers
-        if isinstance(request.body, bytes):
-            headers = [*headers, ("Content-Length", str(len(request.body)))]
+        head, framing = self._head(request)
+        connection = self._pooled() or await self._connected()
+        response: _HttpResponse | None = None
         try:
-            response = await self._session.request(
-                request.method,
-                yarl.URL(self._base + request.path, encoded=True),
-                headers=headers,
-                data=_payload(request.body),
-                allow_redirects=False,
-            )
-        except _FAILURES as error:
+            answered = connection.begin(head_only=request.method == "HEAD", may_upgrade=framing.upgrade)
+            if isinstance(request.body, bytes):
+                connection.write(head, request.body)
+            else:
+                connection.write(head)
+            if request.body is not None and not isinstance(request.body, bytes):
+                connection.upload(request.body, framing.length)
+            await answered
+            response = _HttpResponse(connection, self)
+        except BodyLengthError as error:
+            raise RequestError(
+                400, "body_length", "The body is not as long as Content-Length says."
+            ) from error
+        except FAILURES as error:
             raise upstream_error(error, self._host) from error
-        if response.connection is not None and (protocol := response.connection.protocol) is not None:
-            protocol.read_timeout = self._idle_s
-            protocol.start_timeout()
-        return _AiohttpResponse(response, self._host)
+        finally:
+            if response is None:
+                connection.abort()
+        return response
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
+        """Close the connections that carry nothing; the others close with their answers."""
+        self._closed = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for connection in self._idle:
+            connection.abort()
+        self._idle.clear()
+        await asyncio.sleep(0)
+
+    @property
+    def host(self) -> str:
+        """The upstream's host, for messages."""
+        return self._host
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next request if it may carry one, else cut it."""
+        if self._closed or not connection.reusable:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(_IDLE_S, self._sweep)
+
+    def _pooled(self) -> Connection | None:
+        """Return the connection used last, of those that are still good."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open and self._loop.time() - connection.idle_since < _IDLE_S:
+                return connection
+            connection.abort()
+        return None
+
+    def _sweep(self) -> None:
+        """Close what was idle for too long; the list is in order of leisure."""
+        self._sweeping = None
+        oldest = self._loop.time() - _IDLE_S
+        kept = [connection for connection in self._idle if connection.open and connection.idle_since > oldest]
+        for connection in set(self._idle).difference(kept):
+            connection.abort()
+        self._idle = kept
+        if kept:
+            self._sweeping = self._loop.call_at(kept[0].idle_since + _IDLE_S, self._sweep)
+
+    async def _connected(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._limits.connect_s):
+                addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+                found = await start_connection(
+                    addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1, loop=self._loop
+                )
+                try:
+                    _, connection = await self._loop.create_connection(
+                        self._connection,
+                        sock=found,
+                        ssl=self._tls,
+                        server_hostname=self._host if self._tls is not None else None,
+                    )
+                except BaseException:
+                    found.close()
+                    raise
+        except OSError as error:
+            raise connect_error(error, self._host) from error
+        return connection
+
+    def _connection(self) -> Connection:
+        limits = self._limits
+        return Connection(
+            first_byte_s=limits.first_byte_s, idle_s=limits.idle_s, header_bytes=limits.header_bytes
+        )
+
+    def _head(self, request: UpstreamRequest) -> tuple[bytes, "_Framing"]:
+        """Return the request's head as bytes, and how its body is framed."""
+        lines = [f"{request.method} {self._prefix}{request.path} HTTP/1.1", f"Host: {self._host_header}"]
+        lines += [f"{name}: {value}" for name, value in request.headers]
+        framing = _framing(request)
+        if framing.line:
+            lines.append(framing.line)
+        text = "\r\n".join(lines)
+        ends = len(lines) - 1
+        broken = text.count("\r") != ends or text.count("\n") != ends or "\0" in text
+        if broken or lines[0].count(" ") != 2:
+            raise RequestError(
+                400, "bad_request_head", "The request line or a header has a forbidden character."
+            )
+        return f"{text}\r\n\r\n".encode("utf-8", "surrogateescape"), framing
 
 
-class _AiohttpResponse:
-    def __init__(self, response: aiohttp.ClientResponse, host: str) -> None:
-        self.status = response.status
-        self.reason = response.reason or ""
-        self.headers = decoded(response.raw_headers)
-        self._response = response
-        self._host = host
-        self._raw: RawBytes | None = None
+@dataclass(frozen=True, slots=True)
+class _Framing:
+    """How a request's body is framed.
+
+    Attributes:
+        line: the header that we add, or "".
+        length: of a streamed body in bytes; None if it goes out chunked.
+        upgrade: whether the request asks to leave HTTP.
+    """
+
+    line: str
+    length: int | None
+    upgrade: bool
+
+
+def _framing(request: UpstreamRequest) -> _Framing:
+    """Decide on a body's framing.
+
+    Raises:
+        RequestError: the headers frame it otherwise or in two ways; two readers could differ about
+            where the request ends (RFC 9112, section 11.2).
+    """
+    named = [(name.lower(), value) for name, value in request.headers if name.lower() in _FRAMING]
+    lengths = [value for name, value in named if name == "content-length"]
+    upgrade = any(name == "upgrade" for name, _ in named)
+    wrong = len(lengths) > 1 or any(name == "transfer-encoding" for name, _ in named)
+    wrong |= any(not (value.isascii() and value.isdigit()) for value in lengths)
+    if not wrong and isinstance(request.body, bytes) and not lengths:
+        return _Framing(f"Content-Length: {len(request.body)}", None, upgrade)
+    if not wrong and request.body is None and all(int(value) == 0 for value in lengths):
+        return _Framing("", None, upgrade)
+    if wrong or request.body is None or isinstance(request.body, bytes):
+        raise RequestError(400, "bad_framing", "Content-Length or Transfer-Encoding do not fit the body.")
+    if lengths:
+        return _Framing("", int(lengths[0]), upgrade)
+    return _Framing("Transfer-Encoding: chunked", None, upgrade)
+
+
+class _HttpResponse:
+    def __init__(self, connection: Connection, upstream: HttpUpstream) -> None:
+        self.status = connection.status
+        self.reason = connection.reason.decode("utf-8", "surrogateescape")
+        self.headers = connection.headers
+        self._connection: Connection | None = connection
+        self._upstream = upstream
 
     async def read(self) -> bytes:
+        if self._connection is None:
+            return b""
         try:
-            return await self._response.content.readany()
-        except _FAILURES as error:
-            raise UpstreamError(502, "upstream_broke_off", f"{self._host} broke off its answer.") from error
+            return await self._connection.read()
+        except (*FAILURES, BodyLengthError) as error:
+            raise UpstreamError(
+                502, "upstream_broke_off", f"{self._upstream.host} broke off its answer."
+            ) from error
 
     async def read_raw(self) -> bytes:
-        if self._raw is None:
-            protocol = self._protocol()
-            self._raw = RawBytes(protocol)
-            protocol.set_parser(self._raw, self._raw.stream)
-        return await self._raw.stream.readany()
+        return b"" if self._connection is None else await self._connection.read()
 
     async def write_raw(self, data: bytes) -> None:
-        protocol = self._protocol()
-        if protocol.transport is None or protocol.transport.is_closing():
+        if self._connection is None:
             raise ConnectionResetError("the upstream is gone")
-        protocol.transport.write(data)
-        await protocol._drain_helper()  # noqa: SLF001  the one way to wait for a full socket
-
-    def _protocol(self) -> ResponseHandler:
-        connection = self._response.connection
-        if connection is None or connection.protocol is None:
-            raise ConnectionResetError("the upstream is gone")
-        return connection.protocol
+        await self._connection.write_raw(data)
 
     def close(self) -> None:
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._upstream.give_back(connection)
 
 
-def _payload(body: bytes | AsyncIterator[bytes] | None) -> bytes | AsyncIterator[bytes] | None:
-    """Return the body as aiohttp should get it: large bytes in pieces, so that the loop stays free."""
-    if isinstance(body, bytes) and len(body) > _STREAMED_ABOVE_BYTES:
-        return _pieces(body)
-    return body
+def _trust() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), _STREAMED_ABOVE_BYTES):
-        yield body[start : start + _STREAMED_ABOVE_BYTES]
+def _host_header(host: str, port: int, usual: int) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return name if port == usual else f"{name}:{port}"

@@ -10,7 +10,7 @@ from elision.proxy.handler import Deps, Handler
 from elision.proxy.records import RequestRecord
 from elision.proxy.rewriter import PassThrough, Rewriter
 from elision.proxy.server import BoundedServer, ClientLimits
-from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
+from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 
 
 @dataclass
@@ -46,7 +46,7 @@ async def proxy(
     body_limit_bytes: int = 1 << 20,
 ) -> AsyncIterator[Running]:
     """Run the proxy before `upstream` until the block ends."""
-    client = AiohttpUpstream(upstream, limits or UpstreamLimits())
+    client = HttpUpstream(upstream, limits or UpstreamLimits())
     sink = Remembered()
     admin = Admin(lambda: {"ready": True})
     handler = Handler(Deps(client, rewriter or PassThrough(), sink, admin, body_limit_bytes))

@@ -9,7 +9,7 @@ from elision.proxy.handler import Deps, Handler
 from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.server import BoundedServer, ClientLimits
-from elision.proxy.upstream import AiohttpUpstream, UpstreamLimits
+from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 from fakes.raw_upstream import RawUpstream, always, answer
 from fakes.running import raw_exchange, request_bytes
 
@@ -29,7 +29,7 @@ async def test_alive_and_ready_are_two_questions(method: str, path: str, ready: 
     import asyncio
 
     async with RawUpstream(lambda _: always(answer(b""))) as upstream:
-        client = AiohttpUpstream(upstream.url, UpstreamLimits())
+        client = HttpUpstream(upstream.url, UpstreamLimits())
         admin = Admin(lambda: {"ready": ready, "methods": {"m": "weights missing"}})
         server = BoundedServer(Handler(Deps(client, PassThrough(), LogSink(), admin, 1)), ClientLimits())
         listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)

@@ -2,41 +2,38 @@
 
 import json
 import ssl
-from types import SimpleNamespace
-from typing import cast
 
-import aiohttp
+import httptools
 import pytest
-from aiohttp.client_reqrep import ConnectionKey
 
-from elision.proxy.errors import OwnError, RequestError, UpstreamError, upstream_error
-
-KEY = cast(ConnectionKey, SimpleNamespace(host="h", port=1, ssl=True, is_ssl=True))
+from elision.proxy.errors import OwnError, RequestError, UpstreamError, connect_error, upstream_error
 
 
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (aiohttp.ConnectionTimeoutError(), 504, "upstream_connect_timeout"),
-        (aiohttp.SocketTimeoutError(), 504, "upstream_timeout"),
+        (TimeoutError(), 504, "upstream_connect_timeout"),
+        (ssl.SSLError("secret text"), 502, "upstream_tls_error"),
+        (ssl.SSLCertVerificationError("secret text"), 502, "upstream_tls_error"),
+        (OSError(111, "Connection refused"), 502, "upstream_unreachable"),
+        (OSError("secret text"), 502, "upstream_unreachable"),
+    ],
+)
+def test_every_failure_to_connect_has_a_status_and_a_code(error: OSError, status: int, code: str) -> None:
+    """The client learns what went wrong on the far side."""
+    told = connect_error(error, "api.example")
+    assert (told.status, told.code) == (status, code)
+    assert "api.example" in told.message
+    assert "secret" not in told.message
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
         (TimeoutError(), 504, "upstream_timeout"),
-        (
-            aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError("x")),
-            502,
-            "upstream_tls_error",
-        ),
-        (
-            aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLError("x")),
-            502,
-            "upstream_tls_error",
-        ),
-        (
-            aiohttp.ClientConnectorError(KEY, OSError(111, "Connection refused")),
-            502,
-            "upstream_unreachable",
-        ),
-        (aiohttp.ServerDisconnectedError(), 502, "upstream_disconnected"),
-        (aiohttp.ClientPayloadError("secret text"), 502, "upstream_error"),
+        (ssl.SSLError("secret text"), 502, "upstream_tls_error"),
+        (EOFError("secret text"), 502, "upstream_disconnected"),
+        (httptools.HttpParserError("secret text"), 502, "upstream_error"),
         (OSError(104, "reset"), 502, "upstream_error"),
     ],
 )

@@ -149,6 +149,25 @@ async def test_a_chunked_request_arrives_whole() -> None:
     assert upstream.received[0].body == b"one two"
 
 
+async def test_an_answer_to_an_unfinished_upload_reaches_the_client_at_once() -> None:
+    """It may say why the rest should not be sent."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"one ")
+        writer.write(answer(b"no", "HTTP/1.1 413 Too Large\r\n"))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with proxy(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as running:
+        got = await raw_exchange(
+            running.port,
+            request_bytes("POST", "/v1/audio", [("Transfer-Encoding", "chunked")], chunk(b"one ")),
+        )
+    server.close()
+    assert (got.status, got.body) == (413, b"no")
+
+
 async def test_a_client_that_expects_100_is_told_to_go_on() -> None:
     """Before its body is read; the header stays here."""
     async with RawUpstream(ok) as upstream, proxy(upstream.url) as running:
