@@ -11,6 +11,7 @@ not an error here: it passes untouched.
 """
 
 import ssl
+import traceback
 
 import msgspec
 
@@ -86,3 +87,10 @@ def upstream_error(error: Exception, host: str) -> UpstreamError:
     if isinstance(error, EOFError):
         return UpstreamError(502, "upstream_disconnected", f"{host} closed the connection without an answer.")
     return UpstreamError(502, "upstream_error", f"The exchange with {host} failed: {type(error).__name__}.")
+
+
+def where(error: BaseException) -> str:
+    """Return an error's type and place; its message could hold text of a user."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + place

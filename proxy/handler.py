@@ -91,7 +91,6 @@ class Handler:
         try:
             return await self._served(exchange)
         except ProxyError as failure:
-            exchange.error, exchange.status = failure.code, failure.status
             return _answer(exchange, failure)
         except (asyncio.CancelledError, ConnectionError):
             exchange.error = exchange.error or "client_disconnected"
@@ -226,6 +225,7 @@ async def _then(read: bytes, request: web.BaseRequest) -> AsyncIterator[bytes]:
 
 
 def _answer(exchange: Exchange, failure: ProxyError) -> web.Response:
+    exchange.error, exchange.status = failure.code, failure.status
     return web.Response(
         status=failure.status,
         body=failure.body(),

@@ -6,12 +6,12 @@ It is the one place that turns any failure of ours into the original body and a 
 import asyncio
 import logging
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Sequence
 
 from elision.policies.model import Mode, Plan
 from elision.proxy.chat import NotCarriedError, splice
+from elision.proxy.errors import where
 from elision.proxy.pipeline import Fate, Pipeline
 from elision.proxy.planner import Planned, Planner
 from elision.proxy.records import Report
@@ -70,13 +70,6 @@ class PolicyRewriter:
             return self._planner.plan(body, team)
         async with asyncio.timeout(self._planner.deadline_s(team)):
             return await asyncio.to_thread(self._planner.plan, body, team)
-
-
-def where(error: BaseException) -> str:
-    """Return an error's type and place; its message could hold text of a user."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return type(error).__name__ + place
 
 
 def replaced_texts(plan: Plan, fates: Sequence[Fate]) -> dict[int, str]:
