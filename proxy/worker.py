@@ -9,6 +9,7 @@ reason that is counted.
 import asyncio
 import itertools
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,6 +33,9 @@ from elision.proxy.wire import (
 from elision.proxy.worker_process import WorkerOptions
 
 COMMAND = (sys.executable, "-m", "elision.proxy.worker_process")
+_PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Torch's threads sleep rather than spin for one another: on two busy cores scoring took 0.6 of the time
+(median of six paired rounds), on idle ones no more than before. The operator's own value goes first."""
 _GONE = (asyncio.IncompleteReadError, ConnectionError, OSError)
 
 
@@ -212,7 +216,7 @@ class CompressorKeeper:
         argument = msgspec.json.encode(self._options).decode()
         self.starts += 1
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, argument, stdin=asyncio.subprocess.PIPE
+            *self._command, argument, stdin=asyncio.subprocess.PIPE, env=_PATIENT_THREADS | os.environ
         )
         try:
             async with asyncio.TaskGroup() as tasks:
