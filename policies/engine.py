@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from elision.policies.model import Decision, Kind, Plan, Policy, Segment, Use, When
+from elision.policies.model import KEEP, Decision, Kind, Plan, Policy, Segment, Use, When
 
-KEEP = "keep"
-"""The method that leaves a segment alone."""
 MIN_TOKENS = 300
 """A segment of fewer tokens is compressed only by a rule that sets its own minimum."""
 

@@ -12,8 +12,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from elision.policies.engine import KEEP, covers
-from elision.policies.model import Kind, Mode, OptionValue, Policy, Rule, Use, When
+from elision.policies.engine import covers
+from elision.policies.model import KEEP, Kind, Mode, OptionValue, Policy, Rule, Use, When
 
 LOSSLESS = "lossless"
 """The method that decides by itself how far it goes."""

@@ -198,6 +198,7 @@ def explain(
     from elision.proxy import terminal
     from elision.proxy.chat import NotCarriedError
     from elision.proxy.planner import Planner
+    from elision.proxy.rewriter import Ask
 
     merged = _settings(settings, {"policies": policies})
     if merged.policies is None:
@@ -209,7 +210,7 @@ def explain(
         raise ConfigError([f"--team: {team or 'the default team'} has no policy; there are: {teams}"])
     planner = Planner(known, _counters(merged).counter_for)
     try:
-        planned = planner.plan(_read(body), team)
+        planned = planner.plan(_read(body), Ask("POST", "/v1/chat/completions", team))
     except NotCarriedError as error:
         return _fail(EXIT_WRONG, f"{body}: {error}: the proxy would pass this body on untouched")
     if planned is not None and as_json:

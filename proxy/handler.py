@@ -14,10 +14,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from elision.proxy.admin import Admin
+from elision.proxy.client_body import read_up_to, say_continue
 from elision.proxy.errors import ProxyError, UpstreamError
 from elision.proxy.headers import Headers, decoded, for_client, for_upstream, value_of
 from elision.proxy.records import NOTHING_TOLD, RecordSink, Report, RequestRecord
-from elision.proxy.rewriter import Rewriter
+from elision.proxy.relayed import RelayedResponse
+from elision.proxy.rewriter import Ask, Rewriter
 from elision.proxy.sse import UsageObserver
 from elision.proxy.teams import split_team
 from elision.proxy.tunnel import UPGRADE, RawBytes, TunnelledResponse, both_ways, pump, wants_upgrade
@@ -56,22 +58,16 @@ class Exchange:
     error: str = ""
     observer: UsageObserver | None = None
 
+    def ask(self) -> Ask:
+        """Return what the rewriter is to know of the request."""
+        return Ask(self.request.method, self.path, self.team, self.headers)
+
     def own_headers(self) -> Headers:
         """Return the `x-elision-*` headers of the answer, which starts now."""
         self.overhead_ms = (time.perf_counter() - self.started - self.waited_s) * 1000
         overhead = f"{self.overhead_ms:.2f}"
         pairs = [("x-elision-request-id", self.request_id), ("x-elision-overhead-ms", overhead)]
         return pairs + self.report.headers()
-
-
-class RelayedResponse(web.StreamResponse):
-    """A response that carries the upstream's headers and none of aiohttp's own."""
-
-    async def _prepare_headers(self) -> None:
-        absent = [name for name in ("Content-Type", "Date", "Server") if name not in self.headers]
-        await super()._prepare_headers()
-        for name in absent:
-            self.headers.pop(name, None)
 
 
 class Handler:
@@ -102,7 +98,7 @@ class Handler:
     async def _served(self, exchange: Exchange) -> web.StreamResponse:
         body = await self._body(exchange)
         if isinstance(body, bytes):
-            rewrite = await self._deps.rewriter.rewrite(body, exchange.team)
+            rewrite = await self._deps.rewriter.rewrite(body, exchange.ask())
             exchange.report = rewrite.report
             response = await self._send(exchange, rewrite.body)
             if rewrite.changed and response.status in _REJECTED:
@@ -122,20 +118,19 @@ class Handler:
         request = exchange.request
         if not request.body_exists:
             return None
-        if value_of(exchange.headers, "expect").lower() == "100-continue" and request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not self._deps.rewriter.wants(request.method, exchange.path, exchange.team):
+        if value_of(exchange.headers, "expect").lower() == "100-continue":
+            say_continue(request)
+        if not self._deps.rewriter.wants(exchange.ask()):
             return request.content.iter_any()
         if value_of(exchange.headers, "content-encoding"):
             exchange.report = Report(team=exchange.team, bypass=("encoded_body",))
             return request.content.iter_any()
         started = time.perf_counter()
-        body = await _read_up_to(request, self._deps.body_limit_bytes)
+        body = await read_up_to(request, self._deps.body_limit_bytes)
         exchange.waited_s += time.perf_counter() - started
-        if len(body) <= self._deps.body_limit_bytes:
-            return bytes(body)
-        exchange.report = Report(team=exchange.team, bypass=("body_too_large",))
-        return _then(bytes(body), request)
+        if not isinstance(body, bytes):
+            exchange.report = Report(team=exchange.team, bypass=("body_too_large",))
+        return body
 
     async def _send(self, exchange: Exchange, body: bytes | AsyncIterator[bytes] | None) -> UpstreamResponse:
         headers = for_upstream(exchange.headers, body_replaced=isinstance(body, bytes))
@@ -208,20 +203,6 @@ class Handler:
                 error=exchange.error,
             )
         )
-
-
-async def _read_up_to(request: web.BaseRequest, limit: int) -> bytearray:
-    """Read a body, but stop soon after `limit` bytes."""
-    body = bytearray()
-    while len(body) <= limit and (chunk := await request.content.readany()):
-        body += chunk
-    return body
-
-
-async def _then(read: bytes, request: web.BaseRequest) -> AsyncIterator[bytes]:
-    yield read
-    async for chunk in request.content.iter_any():
-        yield chunk
 
 
 def _answer(exchange: Exchange, failure: ProxyError) -> web.Response:

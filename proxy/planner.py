@@ -11,6 +11,7 @@ from elision.policies.engine import make_plan
 from elision.policies.model import Mode, Plan, Policy
 from elision.policies.segments import cut
 from elision.proxy.chat import ChatBody, parse
+from elision.proxy.rewriter import Ask
 
 _CHAT_PATH = "/chat/completions"
 
@@ -58,11 +59,11 @@ class Planner:
         self._policies = policies
         self._counter_for = counter_for
 
-    def wants(self, method: str, path: str, team: str) -> bool:
+    def wants(self, ask: Ask) -> bool:
         """Return whether a request's body is to be looked into: chat completions of a team with a policy."""
-        if method != "POST" or not path.partition("?")[0].endswith(_CHAT_PATH):
+        if ask.method != "POST" or not ask.path.partition("?")[0].endswith(_CHAT_PATH):
             return False
-        policy = self._policies.for_team(team)
+        policy = self._policies.for_team(ask.team)
         return policy is not None and policy.mode is not Mode.OFF
 
     def deadline_s(self, team: str) -> float:
@@ -70,16 +71,16 @@ class Planner:
         policy = self._policies.for_team(team)
         return policy.deadline_s if policy is not None else 0.0
 
-    def plan(self, body: bytes, team: str) -> Planned | None:
+    def plan(self, body: bytes, ask: Ask) -> Planned | None:
         """Return what is to be done with a body, None where the team has no policy.
 
         Raises:
             NotCarriedError: the body is none that we look into.
         """
-        policy = self._policies.for_team(team)
+        policy = self._policies.for_team(ask.team)
         if policy is None:
             return None
         chat = parse(body)
         counter = self._counter_for(chat.model)
         segments = cut(chat.texts, counter.count)
-        return Planned(team, chat, make_plan(policy, segments, chat.model), counter.name)
+        return Planned(ask.team, chat, make_plan(policy, segments, chat.model), counter.name)

@@ -15,7 +15,7 @@ from elision.proxy.errors import where
 from elision.proxy.pipeline import Fate, Pipeline
 from elision.proxy.planner import Planned, Planner
 from elision.proxy.records import Report
-from elision.proxy.rewriter import Rewrite
+from elision.proxy.rewriter import Ask, Rewrite
 
 _PLANNED_ON_LOOP_BYTES = 8 * 1024
 
@@ -33,43 +33,45 @@ class PolicyRewriter:
         self._pipeline = pipeline
         self._log = logging.getLogger("elision.rewriter")
 
-    def wants(self, method: str, path: str, team: str) -> bool:
+    def wants(self, ask: Ask) -> bool:
         """Return whether the team's policy looks into this request."""
-        return self._planner.wants(method, path, team)
+        return self._planner.wants(ask)
 
-    async def rewrite(self, body: bytes, team: str) -> Rewrite:
+    async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         """Return the shortened body, or the client's with the reason why."""
         try:
-            return await self._rewritten(body, team)
+            return await self._rewritten(body, ask)
         except NotCarriedError as error:
-            return Rewrite(body, False, Report(team=team, bypass=(str(error),)))
+            return Rewrite(body, False, Report(team=ask.team, bypass=(str(error),)))
         except Exception as error:  # noqa: BLE001  whatever fails here must not fail the request
             self._log.error("A request goes on as it was: %s", where(error))
-            return Rewrite(body, False, Report(team=team, bypass=("internal_error",)))
+            return Rewrite(body, False, Report(team=ask.team, bypass=("internal_error",)))
 
-    async def _rewritten(self, body: bytes, team: str) -> Rewrite:
+    async def _rewritten(self, body: bytes, ask: Ask) -> Rewrite:
         started = time.monotonic()
         try:
-            planned = await self._planned(body, team)
+            planned = await self._planned(body, ask)
         except TimeoutError:
-            return Rewrite(body, False, Report(team=team, bypass=("deadline",)))
+            return Rewrite(body, False, Report(team=ask.team, bypass=("deadline",)))
         if planned is None:
-            return Rewrite(body, False, Report(team=team))
+            return Rewrite(body, False, Report(team=ask.team))
         plan = planned.plan
         spent_s = time.monotonic() - started
-        fates = await self._pipeline.run(plan, planned.body.model, team, spent_s) if plan.compresses else []
+        fates = (
+            await self._pipeline.run(plan, planned.body.model, ask.team, spent_s) if plan.compresses else []
+        )
         report = report_of(planned, fates)
         replaced = replaced_texts(plan, fates)
         if plan.mode is not Mode.ENFORCE or not replaced or report.tokens_after >= report.tokens_before:
             return Rewrite(body, False, report)
         return Rewrite(splice(planned.body, replaced), True, report)
 
-    async def _planned(self, body: bytes, team: str) -> Planned | None:
+    async def _planned(self, body: bytes, ask: Ask) -> Planned | None:
         """Plan; larger bodies in a thread, which is left behind at the policy's deadline."""
         if len(body) <= _PLANNED_ON_LOOP_BYTES:
-            return self._planner.plan(body, team)
-        async with asyncio.timeout(self._planner.deadline_s(team)):
-            return await asyncio.to_thread(self._planner.plan, body, team)
+            return self._planner.plan(body, ask)
+        async with asyncio.timeout(self._planner.deadline_s(ask.team)):
+            return await asyncio.to_thread(self._planner.plan, body, ask)
 
 
 def replaced_texts(plan: Plan, fates: Sequence[Fate]) -> dict[int, str]:

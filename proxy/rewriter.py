@@ -4,10 +4,29 @@
 nothing; `elision.proxy.policy_rewriter` applies policies.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from elision.proxy.headers import Headers
 from elision.proxy.records import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is known of a request beside its body.
+
+    Attributes:
+        path: the raw target without a team's prefix, query included.
+        team: the team that it belongs to, "" where nothing says one.
+        headers: as the client sent them.
+        upstream: name of the upstream that it goes to, "" where there is but one.
+    """
+
+    method: str
+    path: str
+    team: str = ""
+    headers: Headers = field(default_factory=list)
+    upstream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +41,11 @@ class Rewrite:
 class Rewriter(Protocol):
     """May exchange a request's body for a shorter one that asks the same."""
 
-    def wants(self, method: str, path: str, team: str) -> bool:
+    def wants(self, ask: Ask) -> bool:
         """Return whether the request's body is to be read and shown to `rewrite`."""
         ...
 
-    async def rewrite(self, body: bytes, team: str) -> Rewrite:
+    async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         """Return the body to forward; never raises but when cancelled."""
         ...
 
@@ -34,10 +53,10 @@ class Rewriter(Protocol):
 class PassThrough:
     """Changes nothing; what a proxy without policies uses."""
 
-    def wants(self, method: str, path: str, team: str) -> bool:
+    def wants(self, ask: Ask) -> bool:
         """Return False: every body streams through unread."""
         return False
 
-    async def rewrite(self, body: bytes, team: str) -> Rewrite:
+    async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         """Return the body as it is."""
-        return Rewrite(body, False, Report(team=team))
+        return Rewrite(body, False, Report(team=ask.team))

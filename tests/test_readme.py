@@ -6,8 +6,7 @@ from pathlib import Path
 import typer.main
 
 from elision.compressors.registry import method_names
-from elision.policies.engine import KEEP
-from elision.policies.model import Mode
+from elision.policies.model import KEEP, Mode
 from elision.proxy.cli import app
 from elision.proxy.policy_source import load_policies
 from elision.proxy.records import Report

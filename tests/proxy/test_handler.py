@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from elision.proxy.records import Report
-from elision.proxy.rewriter import Rewrite
+from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.upstream import UpstreamLimits
 from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
 from fakes.running import proxy, raw_exchange, read_answer, request_bytes
@@ -20,12 +20,12 @@ EVENTS = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodin
 class Shortening:
     """A rewriter that exchanges one word in chat bodies."""
 
-    def wants(self, method: str, path: str, team: str) -> bool:
-        return path == "/v1/chat/completions"
+    def wants(self, ask: Ask) -> bool:
+        return ask.path == "/v1/chat/completions"
 
-    async def rewrite(self, body: bytes, team: str) -> Rewrite:
+    async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         report = Report(
-            team=team,
+            team=ask.team,
             policy="p@1",
             mode="enforce",
             tokens_before=9,

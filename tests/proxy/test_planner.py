@@ -8,6 +8,7 @@ import pytest
 from elision.policies.model import Kind, Mode, Policy, Rule, Use, When
 from elision.proxy.chat import NotCarriedError
 from elision.proxy.planner import Planner
+from elision.proxy.rewriter import Ask
 
 
 class Words:
@@ -60,12 +61,12 @@ def test_only_chat_completions_of_a_team_with_a_policy_are_read(
     method: str, path: str, team: str, mode: Mode, wanted: bool
 ) -> None:
     """Every other body streams through unread."""
-    assert planner(mode).wants(method, path, team) is wanted
+    assert planner(mode).wants(Ask(method, path, team)) is wanted
 
 
 def test_a_plan_decides_on_every_segment() -> None:
     """The rule's segment is compressed, instruction and question are kept."""
-    planned = planner().plan(BODY, "search")
+    planned = planner().plan(BODY, Ask("POST", "/v1/chat/completions", "search"))
     assert planned is not None
     assert (planned.team, planned.plan.policy, planned.encoding) == ("search", "rag@1a2b3c4d", "words")
     assert [(d.segment.kind, d.use.method) for d in planned.plan.decisions] == [
@@ -78,10 +79,10 @@ def test_a_plan_decides_on_every_segment() -> None:
 
 def test_a_team_without_a_policy_has_no_plan() -> None:
     """None, not an empty one."""
-    assert planner().plan(BODY, "other") is None
+    assert planner().plan(BODY, Ask("POST", "/v1/chat/completions", "other")) is None
 
 
 def test_a_body_that_cannot_be_carried_is_refused() -> None:
     """The rewriter makes a reason of it."""
     with pytest.raises(NotCarriedError):
-        planner().plan(b"[]", "search")
+        planner().plan(b"[]", Ask("POST", "/v1/chat/completions", "search"))

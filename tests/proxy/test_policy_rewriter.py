@@ -13,10 +13,12 @@ from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Fate, Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter, replaced_texts
+from elision.proxy.rewriter import Ask
 from fakes.halving import Halving
 from fakes.plans import KEEP, decision, plan
 
 LONG = "A fact of some length. " * 100
+ASK = Ask("POST", "/v1/chat/completions", "t")
 BODY = json.dumps(
     {"model": "m", "seed": 1.50, "messages": [{"role": "user", "content": f"{LONG}\n\nWhat is it?"}]}
 ).encode()
@@ -57,7 +59,7 @@ def rewriter(
 
 async def test_only_the_planned_text_changes() -> None:
     """The question and every other byte stay; the report tells what was saved."""
-    done = await rewriter(Halving()).rewrite(BODY, "search")
+    done = await rewriter(Halving()).rewrite(BODY, Ask("POST", "/v1/chat/completions", "search"))
     assert done.changed
     assert len(done.body) < len(BODY) * 0.6
     assert json.loads(done.body)["messages"][0]["content"].endswith("What is it?")
@@ -70,15 +72,15 @@ async def test_only_the_planned_text_changes() -> None:
 async def test_the_same_request_is_the_same_bytes_again() -> None:
     """A hit."""
     same = rewriter(Halving())
-    first = await same.rewrite(BODY, "t")
+    first = await same.rewrite(BODY, ASK)
     await asyncio.sleep(0)  # the cache is written beside the request
-    second = await same.rewrite(BODY, "t")
+    second = await same.rewrite(BODY, ASK)
     assert (first.body, second.report.cache) == (second.body, "hit")
 
 
 async def test_audit_reports_and_forwards_the_original() -> None:
     """What would have been saved."""
-    done = await rewriter(Halving(), mode=Mode.AUDIT).rewrite(BODY, "t")
+    done = await rewriter(Halving(), mode=Mode.AUDIT).rewrite(BODY, ASK)
     assert (done.changed, done.body) == (False, BODY)
     assert (done.report.mode, done.report.methods) == ("audit", ("halve",))
     assert done.report.tokens_before > done.report.tokens_after
@@ -87,14 +89,14 @@ async def test_audit_reports_and_forwards_the_original() -> None:
 @pytest.mark.parametrize("reason", ["deadline", "compressor_crashed", "queue_full"])
 async def test_what_was_not_compressed_goes_out_as_it_was(reason: str) -> None:
     """Byte for byte, with the reason."""
-    done = await rewriter(Halving(failing=reason)).rewrite(BODY, "t")
+    done = await rewriter(Halving(failing=reason)).rewrite(BODY, ASK)
     assert (done.changed, done.body, done.report.bypass) == (False, BODY, (reason,))
     assert done.report.tokens_before == done.report.tokens_after
 
 
 async def test_a_body_that_is_not_ours_to_read_goes_out_as_it_was() -> None:
     """With the reason."""
-    done = await rewriter(Halving()).rewrite(b"not json", "t")
+    done = await rewriter(Halving()).rewrite(b"not json", ASK)
     assert (done.body, done.report.bypass) == (b"not json", ("malformed_body",))
 
 
@@ -103,7 +105,7 @@ async def test_a_fault_of_ours_goes_out_as_it_was_and_tells_no_text(
 ) -> None:
     """The log names the error's type and place; its message might quote the prompt."""
     with caplog.at_level(logging.ERROR):
-        done = await rewriter(Halving(), error=ValueError("the prompt said X")).rewrite(BODY, "t")
+        done = await rewriter(Halving(), error=ValueError("the prompt said X")).rewrite(BODY, ASK)
     assert (done.body, done.report.bypass) == (BODY, ("internal_error",))
     assert "ValueError" in caplog.text
     assert "prompt said" not in caplog.text
@@ -128,6 +130,6 @@ async def test_a_body_that_takes_too_long_to_plan_goes_out_at_the_deadline() -> 
 
     large = BODY.replace(b"{", b"{" + b" " * 10_000, 1)
     planner = Planner(OnePolicy(Mode.ENFORCE, deadline_s=0.05), count_slowly)
-    done = await PolicyRewriter(planner, Pipeline(MemoryCache(1, 60), Halving())).rewrite(large, "t")
+    done = await PolicyRewriter(planner, Pipeline(MemoryCache(1, 60), Halving())).rewrite(large, ASK)
     release.set()
     assert (done.body, done.report.bypass) == (large, ("deadline",))

@@ -1,11 +1,13 @@
 """The rewriter of a proxy without policies."""
 
-from elision.proxy.rewriter import PassThrough
+from elision.proxy.rewriter import Ask, PassThrough
+
+ASK = Ask("POST", "/v1/chat/completions", "t")
 
 
 async def test_passing_through_reads_and_changes_nothing() -> None:
     """Every body streams."""
     rewriter = PassThrough()
-    assert not rewriter.wants("POST", "/v1/chat/completions", "t")
-    done = await rewriter.rewrite(b"body", "t")
+    assert not rewriter.wants(ASK)
+    done = await rewriter.rewrite(b"body", ASK)
     assert (done.body, done.changed) == (b"body", False)
