@@ -4,7 +4,7 @@ Pure data. Policies see facts only (roles, kinds, tokens, the model's name), nev
 methods only by their names, never by their code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -358,6 +358,27 @@ class Ability:
     languages: frozenset[str] | None = None
     text_kinds: frozenset[TextKind] | None = None
     needs_target: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """What deciding asks about a text: pure functions, which a caller may memoise.
+
+    Attributes:
+        count: tokens, as the target model counts them.
+        text_kind: what it looks like.
+        language: its primary language subtag, "" where that is not plain.
+        protected: tokens within its protected spans, of the classes named (None: all).
+        abilities: what each method may be given, by its name.
+        default_method: what a rule without a method, or a tag without one, means.
+    """
+
+    count: Callable[[str], int]
+    text_kind: Callable[[str], TextKind]
+    language: Callable[[str], str]
+    protected: Callable[[str, tuple[str, ...] | None], int]
+    abilities: Mapping[str, Ability]
+    default_method: str
 
 
 @dataclass(frozen=True, slots=True)
