@@ -1,6 +1,80 @@
-"""Whose request it is. Pure."""
+"""Whose request it is: a trusted header, the path, or the API key says so.
+
+The first of these that names a team decides; what names none is "", the default team. A header is
+believed only from the networks that the operator lists. Keys are compared by their fingerprints
+and never kept.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from elision.proxy.headers import Headers
 
 _PREFIX = "/t/"
+_KEY_HEADERS = ("authorization", "api-key", "x-api-key")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedHeader:
+    """A header that a gateway in front of us sets.
+
+    Attributes:
+        name: in lower case; "" believes no header.
+        networks: of the gateways.
+    """
+
+    name: str = ""
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def believes(self, peer: str) -> bool:
+        """Return whether an address, as a socket tells it, is one of the gateways."""
+        try:
+            address = ip_address(peer.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self.networks)
+
+
+class Teams:
+    """Recognises teams.
+
+    Args:
+        team_of_key: the team that a key's fingerprint belongs to, "" where it is nobody's.
+        has_keys: whether any team is known by its keys; without one none is looked at.
+        trusted: the gateways' header.
+    """
+
+    def __init__(
+        self,
+        team_of_key: Callable[[str], str] | None = None,
+        has_keys: Callable[[], bool] = lambda: False,
+        trusted: TrustedHeader | None = None,
+    ) -> None:
+        self._team_of_key = team_of_key
+        self._has_keys = has_keys
+        self._trusted = trusted or TrustedHeader()
+
+    def of(self, target: str, headers: Headers, peer: str) -> tuple[str, str]:
+        """Return the team of a request, and its path without a team's prefix.
+
+        Args:
+            target: as the client sent it.
+            headers: of the request.
+            peer: address of who is connected to us.
+        """
+        named, path = split_team(target)
+        told = self._told(headers, peer) if self._trusted.name else ""
+        if told or named or self._team_of_key is None or not self._has_keys():
+            return told or named, path
+        keys = keys_of(headers)
+        return next(filter(None, (self._team_of_key(fingerprint(key)) for key in keys)), ""), path
+
+    def _told(self, headers: Headers, peer: str) -> str:
+        values = [value.strip() for name, value in headers if name.lower() == self._trusted.name]
+        return values[0] if len(values) == 1 and self._trusted.believes(peer) else ""
 
 
 def split_team(path: str) -> tuple[str, str]:
@@ -12,3 +86,19 @@ def split_team(path: str) -> tuple[str, str]:
         return "", path
     team, slash, rest = path[len(_PREFIX) :].partition("/")
     return (team, slash + rest) if team and slash else ("", path)
+
+
+def fingerprint(key: str) -> str:
+    """Return what a policy file calls an API key: `sha256:` and 64 hexadecimal digits."""
+    return "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def keys_of(headers: Headers) -> Sequence[str]:
+    """Return the API keys that a request carries, without `Bearer`."""
+    values = ((name.lower(), value.strip()) for name, value in headers)
+    keys = (
+        value.partition(" ")[2].strip() if value[:7].lower() == "bearer " else value
+        for name, value in values
+        if name in _KEY_HEADERS
+    )
+    return [key for key in keys if key]

@@ -1,22 +1,76 @@
 """Whose request it is."""
 
+from ipaddress import ip_network
+
 import pytest
 
-from elision.proxy.teams import split_team
+from elision.proxy.teams import Teams, TrustedHeader, fingerprint, split_team
+
+KEY = "sk-test"
+GATEWAY = TrustedHeader("x-team", (ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("path", "team", "rest"),
     [
-        ("/v1/models", ("", "/v1/models")),
-        ("/t/search/v1/models?a=%2F", ("search", "/v1/models?a=%2F")),
-        ("/t/search", ("", "/t/search")),
-        ("/t//v1", ("", "/t//v1")),
-        ("/t/a/", ("a", "/")),
-        ("/tt/a/v1", ("", "/tt/a/v1")),
-        ("*", ("", "*")),
+        ("/t/search/v1/models", "search", "/v1/models"),
+        ("/t/search/v1/chat/completions?x=/t/", "search", "/v1/chat/completions?x=/t/"),
+        ("/v1/models", "", "/v1/models"),
+        ("/t/", "", "/t/"),
+        ("/t/search", "", "/t/search"),
+        ("/t//v1/models", "", "/t//v1/models"),
     ],
 )
-def test_a_path_prefix_names_the_team(path: str, expected: tuple[str, str]) -> None:
-    """So that a team changes its base URL and nothing else."""
-    assert split_team(path) == expected
+def test_a_path_may_name_a_team(path: str, team: str, rest: str) -> None:
+    """`/t/<team>` is ours; the rest is the upstream's."""
+    assert split_team(path) == (team, rest)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [("Authorization", f"Bearer {KEY}"), ("authorization", f"bearer  {KEY} "), ("api-key", KEY)],
+)
+def test_a_key_tells_a_team(header: tuple[str, str]) -> None:
+    """However the client sends it."""
+    teams = Teams(lambda found: "search" if found == fingerprint(KEY) else "", lambda: True)
+    assert teams.of("/v1/models", [header], "127.0.0.1") == ("search", "/v1/models")
+
+
+def test_a_key_of_nobody_is_the_default_team() -> None:
+    """As is none."""
+    teams = Teams(lambda found: "search" if found == fingerprint(KEY) else "", lambda: True)
+    assert teams.of("/v1/models", [("Authorization", "Bearer sk-other")], "")[0] == ""
+    assert teams.of("/v1/models", [], "")[0] == ""
+
+
+def test_a_path_goes_before_a_key() -> None:
+    """One key may serve several applications."""
+    teams = Teams(lambda found: "search", lambda: True)
+    assert teams.of("/t/chat/v1/models", [("Authorization", f"Bearer {KEY}")], "")[0] == "chat"
+
+
+@pytest.mark.parametrize(
+    ("peer", "team"),
+    [
+        ("10.1.2.3", "ops"),
+        ("::ffff:10.1.2.3", "ops"),
+        ("fd00::1%eth0", "ops"),
+        ("192.168.0.1", "chat"),
+        ("", "chat"),
+        ("unix", "chat"),
+    ],
+)
+def test_a_header_is_believed_from_listed_networks_only(peer: str, team: str) -> None:
+    """There it goes before the path."""
+    assert Teams(trusted=GATEWAY).of("/t/chat/v1/models", [("X-Team", "ops")], peer)[0] == team
+
+
+def test_two_headers_that_differ_are_not_believed() -> None:
+    """Somebody before the gateway may have added one."""
+    headers = [("X-Team", "ops"), ("X-Team", "search")]
+    assert Teams(trusted=GATEWAY).of("/v1/models", headers, "10.0.0.1")[0] == ""
+
+
+def test_a_fingerprint_is_the_sha_256_of_the_key() -> None:
+    """As `sha256sum` says it."""
+    assert fingerprint("abc") == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
