@@ -6,6 +6,7 @@ here can fail a request.
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,8 +66,9 @@ class Pipeline:
             team: whose cached outcomes may be used.
             spent_s: seconds of the plan's deadline that are over already.
         """
-        ends = time.monotonic() + plan.deadline_s - spent_s
+        begun = time.monotonic() - spent_s
         decisions = [decision for decision in plan.decisions if decision.compresses]
+        ends = [begun + _patience_s(plan, decision) for decision in decisions]
         jobs = [_job(decision, model) for decision in decisions]
         keys: dict[int, bytes] = {}
         fates: dict[int, Fate] = {}
@@ -75,11 +77,15 @@ class Pipeline:
                 keys[index] = outcome_key(job, self._compressor.fingerprint(job.method), team)
             except CompressorUnavailableError as error:
                 fates[index] = Fate(decisions[index], None, error.reason)
-        found = await self._from_cache(keys, ends)
+        found = await self._from_cache(keys, max(ends, default=begun))
         fates.update({i: _fate(decisions[i], outcome, cached=True) for i, outcome in found.items()})
-        missing = [index for index in keys if index not in found]
-        if missing:
-            fates.update(await self._compressed(missing, decisions, jobs, keys, ends))
+        groups: dict[float, list[int]] = defaultdict(list)
+        for index in keys:
+            if index not in found:
+                groups[ends[index]].append(index)
+        works = (self._compressed(group, decisions, jobs, keys, end) for end, group in groups.items())
+        for made in await asyncio.gather(*works):
+            fates.update(made)
         return [fates[index] for index in range(len(jobs))]
 
     async def close(self) -> None:
@@ -119,6 +125,12 @@ class Pipeline:
         task = asyncio.get_running_loop().create_task(self._cache.put_many(items))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
+
+
+def _patience_s(plan: Plan, decision: Decision) -> float:
+    """Return how many seconds a segment may take: its rule's word, within the policy's."""
+    own = decision.use.deadline_s
+    return plan.deadline_s if own is None else min(own, plan.deadline_s)
 
 
 def _fate(decision: Decision, outcome: Outcome, *, cached: bool) -> Fate:

@@ -9,7 +9,8 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from elision.policies.model import Mode, Plan
+from elision.compressors.base import Outcome
+from elision.policies.model import Decision, Mode, Plan
 from elision.proxy.chat import NotCarriedError, splice
 from elision.proxy.errors import where
 from elision.proxy.pipeline import Fate, Pipeline
@@ -62,7 +63,7 @@ class PolicyRewriter:
         )
         report = report_of(planned, fates)
         replaced = replaced_texts(plan, fates)
-        if plan.mode is not Mode.ENFORCE or not replaced or report.tokens_after >= report.tokens_before:
+        if not replaced:
             return Rewrite(body, False, report)
         return Rewrite(splice(planned.body, replaced), True, report)
 
@@ -75,42 +76,63 @@ class PolicyRewriter:
 
 
 def replaced_texts(plan: Plan, fates: Sequence[Fate]) -> dict[int, str]:
-    """Return the new text of each body text that changes, by its index."""
-    shortened = {
-        id(fate.decision): fate.outcome.text for fate in fates if fate.shortened and fate.outcome is not None
-    }
+    """Return the new text of each body text that changes, by its index.
+
+    In audit only our own inline tags are taken out. A text of which nothing would be left stays.
+    """
+    by_decision = {id(fate.decision): fate for fate in fates}
     parts: dict[int, list[str]] = defaultdict(list)
     changed: set[int] = set()
     for decision in plan.decisions:
         segment = decision.segment
-        parts[segment.source].append(shortened.get(id(decision), segment.text))
-        if id(decision) in shortened:
+        text = segment.text
+        if segment.tag or (decision.drops and _enforced(plan, decision)):
+            text = ""
+        elif _enforced(plan, decision) and (outcome := _outcome_of(by_decision.get(id(decision)))):
+            text = outcome.text
+        parts[segment.source].append(text)
+        if text is not segment.text:
             changed.add(segment.source)
-    return {source: "".join(parts[source]) for source in changed}
+    joined = {source: "".join(parts[source]) for source in changed}
+    return {source: text for source, text in joined.items() if text.strip()}
+
+
+def _enforced(plan: Plan, decision: Decision) -> bool:
+    return plan.mode is Mode.ENFORCE and decision.mode is Mode.ENFORCE
+
+
+def _outcome_of(fate: Fate | None) -> Outcome | None:
+    return fate.outcome if fate is not None and fate.shortened else None
 
 
 def report_of(planned: Planned, fates: Sequence[Fate]) -> Report:
-    """Return the figures of a plan that was carried out."""
+    """Return the figures of a plan that was carried out. Our own inline tags count nowhere."""
+    plan = planned.plan
     by_decision = {id(fate.decision): fate for fate in fates}
     before: dict[str, int] = defaultdict(int)
     after: dict[str, int] = defaultdict(int)
-    for decision in planned.plan.decisions:
-        fate = by_decision.get(id(decision))
-        tokens = decision.segment.tokens
-        before[decision.segment.kind] += tokens
-        saved = 0
-        if fate is not None and fate.shortened and fate.outcome is not None:
-            saved = fate.outcome.tokens_before - fate.outcome.tokens_after
-        after[decision.segment.kind] += tokens - saved
+    audited = 0
+    for decision in plan.decisions:
+        kind, tokens = decision.segment.kind, decision.segment.tokens
+        if decision.segment.tag:
+            continue
+        saved = tokens if decision.drops else 0
+        if outcome := _outcome_of(by_decision.get(id(decision))):
+            saved = outcome.tokens_before - outcome.tokens_after
+        if decision.mode is not plan.mode and decision.mode is Mode.AUDIT:
+            audited, saved = audited + saved, 0
+        before[kind] += tokens
+        after[kind] += tokens - saved
     hits = sum(fate.cached for fate in fates)
     cache = "" if not fates else "hit" if hits == len(fates) else "partial" if hits else "miss"
     return Report(
         team=planned.team or "default",
-        policy=planned.plan.policy,
-        mode=str(planned.plan.mode),
+        policy=plan.policy,
+        mode=str(plan.mode),
         methods=tuple(sorted({fate.decision.use.method for fate in fates if fate.shortened})),
         tokens_before=sum(before.values()),
         tokens_after=sum(after.values()),
+        tokens_audited=audited,
         encoding=planned.encoding,
         segments=tuple(f"{kind}:{before[kind]}>{after[kind]}" for kind in before),
         cache=cache,

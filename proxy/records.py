@@ -27,6 +27,7 @@ class Report:
         segments: shortened and kept segments by kind, as `kind:before>after`.
         cache: hit, miss, partial, or "" when no segment was to be compressed.
         bypass: why something planned was not done, sorted, without repeats.
+        tokens_audited: what rules in audit would have saved beyond that, in a policy that enforces.
     """
 
     team: str = ""
@@ -39,6 +40,7 @@ class Report:
     segments: tuple[str, ...] = ()
     cache: str = ""
     bypass: tuple[str, ...] = ()
+    tokens_audited: int = 0
 
     def withdrawn(self, reason: str) -> "Report":
         """Return the report of the same request after its original was sent instead."""
@@ -57,6 +59,7 @@ class Report:
                 ("tokens-saved", str(self.tokens_before - self.tokens_after)),
                 ("ratio", f"{self.tokens_after / self.tokens_before:.3f}"),
             ]
+        pairs += [("tokens-audited", str(self.tokens_audited))] if self.tokens_audited else []
         lists = [("method", self.methods), ("segments", self.segments), ("bypass", self.bypass)]
         pairs += [(name, ",".join(values)) for name, values in lists if values]
         pairs += [("cache", self.cache)] if self.cache else []

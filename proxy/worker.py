@@ -55,7 +55,7 @@ class CompressorClient:
 
     Args:
         socket: path of the process's Unix socket.
-        methods: to prepare after each connect.
+        methods: to prepare after each connect; `want` names others.
     """
 
     def __init__(self, socket: str, methods: Sequence[Method]) -> None:
@@ -66,6 +66,7 @@ class CompressorClient:
         self._pending: dict[int, asyncio.Future[Answer]] = {}
         self._ids = itertools.count(1)
         self._codec = Codec()
+        self._wanted = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._crashed = False
         self._log = logging.getLogger("elision.worker")
@@ -73,12 +74,18 @@ class CompressorClient:
     @property
     def ready(self) -> bool:
         """Whether every method has been tried; those that failed are in `errors`."""
-        return len(self._fingerprints) + len(self._errors) == len(self._methods)
+        return all(method in self._fingerprints or method in self._errors for method in self._methods)
 
     @property
     def errors(self) -> dict[str, str]:
         """Why methods cannot be used, by method name."""
-        return {method.name: error for method, error in self._errors.items()}
+        return {method.name: self._errors[method] for method in self._methods if method in self._errors}
+
+    def want(self, methods: Sequence[Method]) -> None:
+        """Prepare these from now on, and those that could not be prepared once more."""
+        self._methods = tuple(methods)
+        self._errors.clear()
+        self._wanted.set()
 
     def fingerprint(self, method: Method) -> str:
         """Return a prepared method's fingerprint.
@@ -135,10 +142,18 @@ class CompressorClient:
             self._writer.close()
 
     async def _prepare(self) -> None:
-        answer = await self._ask(Prepare(next(self._ids), self._methods), None)
+        """Prepare what is wanted, now and whenever something else is."""
+        while True:
+            self._wanted.clear()
+            if missing := tuple(method for method in self._methods if method not in self._fingerprints):
+                await self._prepared(missing)
+            await self._wanted.wait()
+
+    async def _prepared(self, methods: tuple[Method, ...]) -> None:
+        answer = await self._ask(Prepare(next(self._ids), methods), None)
         if not isinstance(answer, Prepared):
             return
-        for method, fingerprint, error in zip(self._methods, answer.fingerprints, answer.errors, strict=True):
+        for method, fingerprint, error in zip(methods, answer.fingerprints, answer.errors, strict=True):
             if fingerprint:
                 self._fingerprints[method] = fingerprint
             else:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Pipeline
 from fakes.halving import Halving
-from fakes.plans import KEEP, decision, plan
+from fakes.plans import HALVE, KEEP, decision, plan
 
 
 def memory() -> MemoryCache:
@@ -54,6 +55,13 @@ async def test_a_slow_compressor_is_left_at_the_deadline() -> None:
         plan(decision("a b"), deadline_s=0.02), "m", "t"
     )
     assert (fate.shortened, fate.reason) == (False, "deadline")
+
+
+async def test_a_rule_may_wait_less_than_its_policy() -> None:
+    """The others' segments are waited for."""
+    hasty = decision("a b", replace(HALVE, deadline_s=0.02))
+    first, second = await Pipeline(memory(), Halving(slow_s=1)).run(plan(hasty, decision("c d")), "m", "t")
+    assert (first.reason, second.shortened) == ("deadline", True)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -11,11 +12,11 @@ from elision.compressors.base import Outcome
 from elision.policies.model import Kind, Mode, Plan, Policy, Rule, Use, When
 from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Fate, Pipeline
-from elision.proxy.planner import Planner
-from elision.proxy.policy_rewriter import PolicyRewriter, replaced_texts
+from elision.proxy.planner import Planned, Planner
+from elision.proxy.policy_rewriter import PolicyRewriter, replaced_texts, report_of
 from elision.proxy.rewriter import Ask
 from fakes.halving import Halving
-from fakes.plans import KEEP, decision, plan
+from fakes.plans import KEEP, LEFT_OUT, decision, plan
 
 LONG = "A fact of some length. " * 100
 ASK = Ask("POST", "/v1/chat/completions", "t")
@@ -111,6 +112,13 @@ async def test_a_fault_of_ours_goes_out_as_it_was_and_tells_no_text(
     assert "prompt said" not in caplog.text
 
 
+def planned(whole: Plan) -> Planned:
+    """Return a plan as a planner gives it, of any body."""
+    made = Planner(OnePolicy(Mode.ENFORCE), lambda model: Words()).plan(BODY, ASK)
+    assert made is not None
+    return replace(made, plan=whole)
+
+
 def test_segments_of_one_text_are_joined_in_their_order() -> None:
     """Kept ones as they were."""
     first, kept, last = decision("a b "), decision("c d ", KEEP, start=4), decision("e f", start=8)
@@ -118,6 +126,35 @@ def test_segments_of_one_text_are_joined_in_their_order() -> None:
     whole: Plan = plan(first, kept, last, other)
     fates = [Fate(first, Outcome("a", 2, 1, (), "m", "f")), Fate(last, None, "deadline")]
     assert replaced_texts(whole, fates) == {0: "ac d e f"}
+
+
+def test_what_a_budget_leaves_out_goes_and_inline_tags_go_always() -> None:
+    """In audit the tags alone."""
+    tag = decision("<elision off>", LEFT_OUT, tag=True)
+    parts = (tag, decision("a b ", LEFT_OUT, start=13), decision("c d", KEEP, start=17))
+    assert replaced_texts(plan(*parts), []) == {0: "c d"}
+    assert replaced_texts(plan(*parts, mode=Mode.AUDIT), []) == {0: "a b c d"}
+
+
+def test_a_text_is_never_left_empty() -> None:
+    """An empty message may be refused by the upstream."""
+    assert replaced_texts(plan(decision("a b ", LEFT_OUT)), []) == {}
+
+
+def test_a_rule_in_audit_changes_nothing_and_is_told_apart() -> None:
+    """Beside one that enforces."""
+    audited = decision("a b ", mode=Mode.AUDIT)
+    enforced = decision("c d", start=4)
+    left_out = decision(" e f", LEFT_OUT, start=7)
+    fates = [
+        Fate(audited, Outcome("a", 2, 1, (), "m", "f")),
+        Fate(enforced, Outcome("c", 2, 1, (), "m", "f")),
+    ]
+    whole = plan(audited, enforced, left_out)
+    assert replaced_texts(whole, fates) == {0: "a b c"}
+    report = report_of(planned(whole), fates)
+    before = sum(d.segment.tokens for d in whole.decisions)
+    assert (report.tokens_before, report.tokens_after, report.tokens_audited) == (before, before - 1 - 3, 1)
 
 
 async def test_a_body_that_takes_too_long_to_plan_goes_out_at_the_deadline() -> None:

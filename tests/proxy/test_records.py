@@ -37,6 +37,11 @@ def test_headers_say_what_was_saved() -> None:
     ]
 
 
+def test_what_rules_in_audit_would_have_saved_is_told_apart() -> None:
+    """It is not saved."""
+    assert ("x-elision-tokens-audited", "25") in Report(policy="p@1", tokens_audited=25).headers()
+
+
 def test_a_request_that_nobody_looked_into_says_nothing() -> None:
     """Unless there is a reason to tell."""
     assert Report().headers() == []

@@ -152,6 +152,31 @@ async def test_one_method_that_cannot_be_loaded_leaves_the_others(tmp_path: Path
             client.fingerprint(broken)
 
 
+async def test_methods_that_are_wanted_later_are_prepared_without_a_restart(tmp_path: Path) -> None:
+    """As a changed policy asks for; those of before go on meanwhile."""
+    doubled = Method("halve", (("twice", True),))
+    async with compressor(tmp_path) as (client, keeper):
+        client.want((HALVE, doubled))
+        assert client.fingerprint(HALVE) == "halve:1"
+        assert not client.ready
+        await until_ready(client)
+        assert client.fingerprint(doubled) == "halve:1"
+        assert keeper.starts == 1
+
+
+async def test_a_method_that_could_not_be_prepared_is_tried_again_when_it_is_wanted(tmp_path: Path) -> None:
+    """Its weights may be there by now; one that nobody wants any more is no error."""
+    missing = Method("broken")
+    async with compressor(tmp_path, HALVE, missing) as (client, _):
+        assert set(client.errors) == {"broken"}
+        client.want((HALVE, missing))
+        assert client.errors == {}
+        await until_ready(client)
+        assert set(client.errors) == {"broken"}
+        client.want((HALVE,))
+        assert (client.ready, client.errors) == (True, {})
+
+
 async def test_before_the_process_is_there_every_call_is_refused(tmp_path: Path) -> None:
     """At once, and as starting rather than crashed."""
     client = CompressorClient(str(tmp_path / "none"), (HALVE,))
