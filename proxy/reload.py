@@ -9,8 +9,9 @@ in `/elision/ready` and in the metrics until they are mended.
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from elision.config.errors import ConfigError
 from elision.policies.model import Policy
@@ -25,16 +26,35 @@ class LivePolicies:
     """The policies of this moment.
 
     Attributes:
-        current: those that requests are planned by; exchanged whole.
+        current: those that requests are planned by; `take` exchanges them whole.
+        by_key: teams by the fingerprints of their keys.
         problems: why the files' newest version was refused; () when it is the current one.
         loads, refusals: how often files were taken over, and how often they were refused.
     """
 
     def __init__(self, current: PolicySet) -> None:
-        self.current = current
-        self.problems: tuple[str, ...] = ()
-        self.loads = 1
+        self.loads = 0
         self.refusals = 0
+        self.problems: tuple[str, ...] = ()
+        self.take(current)
+
+    def take(self, policies: PolicySet) -> None:
+        """Make these the current ones."""
+        self.current = policies
+        self.by_key = MappingProxyType(
+            {key: team for team, policy in policies.by_team.items() for key in policy.keys}
+        )
+        self.problems = ()
+        self.loads += 1
+
+    def refuse(self, problems: Sequence[str]) -> None:
+        """Keep the current ones, and remember why."""
+        self.problems = tuple(problems)
+        self.refusals += 1
+
+    def knows(self, team: str) -> bool:
+        """Return whether a team has a policy of its own."""
+        return team in self.current.by_team
 
     def for_team(self, team: str) -> Policy | None:
         """Return the team's policy, or the default one, or None where there is neither."""
@@ -86,13 +106,11 @@ class PolicyWatch:
         try:
             policies = await asyncio.to_thread(self._load, self._directory)
         except ConfigError as error:
-            self._live.problems = tuple(error.problems)
-            self._live.refusals += 1
+            self._live.refuse(error.problems)
             for problem in error.problems:
                 self._log.error("Policies stay as they were: %s", problem)
             return
-        self._live.current, self._live.problems = policies, ()
-        self._live.loads += 1
+        self._live.take(policies)
         self._changed(policies)
         self._log.info("Policies read again: %s", ", ".join(policy.label for policy in policies.all()))
 

@@ -1,14 +1,15 @@
 """Whose request it is: a trusted header, the path, or the API key says so.
 
-The first of these that names a team decides; what names none is "", the default team. A header is
-believed only from the networks that the operator lists. Keys are compared by their fingerprints
-and never kept.
+The first of these that names a team decides. Where none does, or where there is no such team, it is
+"", the default team. A header is believed only from the networks that the operator lists. Keys are
+compared by their fingerprints and never kept.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Protocol
 
 from elision.proxy.headers import Headers
 
@@ -38,27 +39,33 @@ class TrustedHeader:
         return any((mapped or address) in network for network in self.networks)
 
 
+class KnownTeams(Protocol):
+    """The teams that there are."""
+
+    def knows(self, team: str) -> bool:
+        """Return whether there is such a team."""
+        ...
+
+    @property
+    def by_key(self) -> Mapping[str, str]:
+        """Teams by the fingerprints of their keys; empty where none is known by a key."""
+        ...
+
+
 class Teams:
     """Recognises teams.
 
     Args:
-        team_of_key: the team that a key's fingerprint belongs to, "" where it is nobody's.
-        has_keys: whether any team is known by its keys; without one none is looked at.
+        known: the teams; None where there are none: then nothing but the path is looked at.
         trusted: the gateways' header.
     """
 
-    def __init__(
-        self,
-        team_of_key: Callable[[str], str] | None = None,
-        has_keys: Callable[[], bool] = lambda: False,
-        trusted: TrustedHeader | None = None,
-    ) -> None:
-        self._team_of_key = team_of_key
-        self._has_keys = has_keys
+    def __init__(self, known: KnownTeams | None = None, trusted: TrustedHeader | None = None) -> None:
+        self._known = known
         self._trusted = trusted or TrustedHeader()
 
     def of(self, target: str, headers: Headers, peer: str) -> tuple[str, str]:
-        """Return the team of a request, and its path without a team's prefix.
+        """Return the team of a request, "" for the default one, and its path without a team's prefix.
 
         Args:
             target: as the client sent it.
@@ -66,11 +73,12 @@ class Teams:
             peer: address of who is connected to us.
         """
         named, path = split_team(target)
-        told = self._told(headers, peer) if self._trusted.name else ""
-        if told or named or self._team_of_key is None or not self._has_keys():
-            return told or named, path
-        keys = keys_of(headers)
-        return next(filter(None, (self._team_of_key(fingerprint(key)) for key in keys)), ""), path
+        if self._known is None:
+            return "", path
+        team = (self._told(headers, peer) if self._trusted.name else "") or named
+        if not team and (by_key := self._known.by_key):
+            team = next((found for key in keys_of(headers) if (found := by_key.get(fingerprint(key)))), "")
+        return team if team and self._known.knows(team) else "", path
 
     def _told(self, headers: Headers, peer: str) -> str:
         values = [value.strip() for name, value in headers if name.lower() == self._trusted.name]

@@ -1,12 +1,25 @@
 """Whose request it is."""
 
+from collections.abc import Mapping
 from ipaddress import ip_network
+from types import MappingProxyType
 
 import pytest
 
 from elision.proxy.teams import Teams, TrustedHeader, fingerprint, split_team
 
 KEY = "sk-test"
+
+
+class Known:
+    """Three teams, one of them with a key."""
+
+    by_key: Mapping[str, str] = MappingProxyType({fingerprint(KEY): "search"})
+
+    def knows(self, team: str) -> bool:
+        return team in ("search", "chat", "ops")
+
+
 GATEWAY = TrustedHeader("x-team", (ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
 
@@ -32,20 +45,26 @@ def test_a_path_may_name_a_team(path: str, team: str, rest: str) -> None:
 )
 def test_a_key_tells_a_team(header: tuple[str, str]) -> None:
     """However the client sends it."""
-    teams = Teams(lambda found: "search" if found == fingerprint(KEY) else "", lambda: True)
+    teams = Teams(Known())
     assert teams.of("/v1/models", [header], "127.0.0.1") == ("search", "/v1/models")
 
 
 def test_a_key_of_nobody_is_the_default_team() -> None:
     """As is none."""
-    teams = Teams(lambda found: "search" if found == fingerprint(KEY) else "", lambda: True)
+    teams = Teams(Known())
     assert teams.of("/v1/models", [("Authorization", "Bearer sk-other")], "")[0] == ""
     assert teams.of("/v1/models", [], "")[0] == ""
 
 
+def test_a_team_that_there_is_not_is_the_default_team() -> None:
+    """Its prefix is taken off all the same."""
+    assert Teams(Known()).of("/t/nobody/v1/models", [], "") == ("", "/v1/models")
+    assert Teams().of("/t/search/v1/models", [], "") == ("", "/v1/models")
+
+
 def test_a_path_goes_before_a_key() -> None:
     """One key may serve several applications."""
-    teams = Teams(lambda found: "search", lambda: True)
+    teams = Teams(Known())
     assert teams.of("/t/chat/v1/models", [("Authorization", f"Bearer {KEY}")], "")[0] == "chat"
 
 
@@ -62,13 +81,13 @@ def test_a_path_goes_before_a_key() -> None:
 )
 def test_a_header_is_believed_from_listed_networks_only(peer: str, team: str) -> None:
     """There it goes before the path."""
-    assert Teams(trusted=GATEWAY).of("/t/chat/v1/models", [("X-Team", "ops")], peer)[0] == team
+    assert Teams(Known(), GATEWAY).of("/t/chat/v1/models", [("X-Team", "ops")], peer)[0] == team
 
 
 def test_two_headers_that_differ_are_not_believed() -> None:
     """Somebody before the gateway may have added one."""
     headers = [("X-Team", "ops"), ("X-Team", "search")]
-    assert Teams(trusted=GATEWAY).of("/v1/models", headers, "10.0.0.1")[0] == ""
+    assert Teams(Known(), GATEWAY).of("/v1/models", headers, "10.0.0.1")[0] == ""
 
 
 def test_a_fingerprint_is_the_sha_256_of_the_key() -> None:

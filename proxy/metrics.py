@@ -1,0 +1,100 @@
+"""What Prometheus may ask: requests, tokens, bypasses, the policies' state, of this process.
+
+Counting is a few additions to dictionaries; names, types and text are made when somebody asks. The
+labels are teams that have a policy (`elision.proxy.teams` lets no other name through), policies,
+statuses and reasons: never a text, a key, or a name that a client made up.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from elision.proxy.policy_source import DEFAULT_TEAM
+from elision.proxy.records import RequestRecord
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_NO_POLICY = "none"
+
+
+class PolicyState(Protocol):
+    """How the policy files are."""
+
+    loads: int
+    refusals: int
+    problems: tuple[str, ...]
+
+
+class Metrics:
+    """Counts finished requests, and tells Prometheus.
+
+    Args:
+        policies: None where there are none.
+    """
+
+    def __init__(self, policies: PolicyState | None = None) -> None:
+        self._policies = policies
+        self._requests: Counter[tuple[str, str, str]] = Counter()
+        self._tokens: Counter[tuple[str, str, str]] = Counter()
+        self._bypasses: Counter[tuple[str, str]] = Counter()
+        self._overhead_ms = 0.0
+
+    def add(self, record: RequestRecord) -> None:
+        """Count one request."""
+        report = record.report
+        team, policy = report.team or DEFAULT_TEAM, report.policy or _NO_POLICY
+        self._requests[team, policy, str(record.status)] += 1
+        self._overhead_ms += record.overhead_ms
+        if report.tokens_before:
+            self._tokens[team, policy, "before"] += report.tokens_before
+            self._tokens[team, policy, "after"] += report.tokens_after
+        for reason in report.bypass:
+            self._bypasses[team, reason] += 1
+
+    def text(self) -> bytes:
+        """Return all figures as Prometheus reads them."""
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry)
+
+    def collect(self) -> "Iterator[Metric]":
+        """Yield the figures; what `prometheus_client` calls."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+
+        requests = CounterMetricFamily(
+            "elision_requests", "Requests served.", labels=("team", "policy", "status")
+        )
+        for labels, count in self._requests.items():
+            requests.add_metric(labels, count)
+        tokens = CounterMetricFamily(
+            "elision_prompt_tokens",
+            "Tokens of the prompts' texts, before and after.",
+            labels=("team", "policy", "when"),
+        )
+        for labels, count in self._tokens.items():
+            tokens.add_metric(labels, count)
+        bypasses = CounterMetricFamily(
+            "elision_bypasses", "Requests in which something stayed as it was.", labels=("team", "reason")
+        )
+        for reasons, count in self._bypasses.items():
+            bypasses.add_metric(reasons, count)
+        yield from (requests, tokens, bypasses)
+        yield SummaryMetricFamily(
+            "elision_overhead_seconds",
+            "Time that the proxy itself took before the answer began.",
+            count_value=self._requests.total(),
+            sum_value=self._overhead_ms / 1000,
+        )
+        if self._policies is not None:
+            loads, refusals = self._policies.loads, self._policies.refusals
+            yield CounterMetricFamily("elision_policy_loads", "Policies taken over.", value=loads)
+            yield CounterMetricFamily("elision_policy_refusals", "Policies refused as wrong.", value=refusals)
+            yield GaugeMetricFamily(
+                "elision_policy_refused",
+                "1 while the newest policy files are refused and older ones apply.",
+                value=int(bool(self._policies.problems)),
+            )
