@@ -1,0 +1,246 @@
+"""What a request's body asks: the texts of chat completions, completions and responses. Pure.
+
+Finds which endpoint a path is, every text of its body with its place, role and byte range, and the
+few figures that a policy wants. Everything else (tool calls, schemas, images, audio, refusals,
+reasoning, what is signed or encrypted, token ids) is left where it is. Bytes are
+`elision.proxy.carry`'s matter, what the texts are for `elision.policies.segments`'.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import msgspec
+
+from elision.policies.model import Endpoint, PromptText
+from elision.proxy import carry
+from elision.proxy.carry import NotCarriedError, Value
+
+# "/fim/completions" and the like ask for something else: what precedes must be a version, a
+# deployment or nothing.
+_BASE = re.compile(r"v\d\w*|openai")
+_DEPLOYMENTS = ("deployments", "engines")
+_OTHERS = {"completions": Endpoint.COMPLETIONS, "responses": Endpoint.RESPONSES}
+
+_TEXT_PARTS = frozenset(("text", "input_text", "output_text"))
+_OUTPUT = "_call_output"
+# A provider that signed a part, or a message, finds it changed; so does one that reads the signature.
+_SIGNED = frozenset(
+    ("signature", "thought_signature", "thoughtSignature", "extra_content", "encrypted_content")
+)
+_LIMITS = {
+    Endpoint.CHAT: ("max_completion_tokens", "max_tokens"),
+    Endpoint.COMPLETIONS: ("max_tokens",),
+    Endpoint.RESPONSES: ("max_output_tokens",),
+}
+_CALL_ITEMS = frozenset(("function_call", "custom_tool_call"))
+_COUNT = re.compile(rb"[1-9]\d{0,8}")
+
+Range = tuple[int, int]
+Members = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What was found in a request's body.
+
+    Attributes:
+        raw: the client's bytes.
+        model: the model that is asked for, "" if none is named.
+        stream: whether the answer is to be streamed.
+        reply_tokens: the most that the reply may take; None: the body does not say.
+        texts: every text, in the order in which the model reads them.
+        ranges: byte range of each text's JSON string in `raw`, quotes included.
+        others: byte ranges of what the model reads beside texts: tools, schemas, tool calls.
+    """
+
+    raw: bytes
+    endpoint: Endpoint
+    model: str
+    stream: bool
+    reply_tokens: int | None
+    texts: tuple[PromptText, ...]
+    ranges: tuple[Range, ...]
+    others: tuple[Range, ...] = ()
+
+    def read_beside_texts(self) -> str:
+        """Return the JSON that the model reads beside texts, for an estimate of its tokens."""
+        return b"\n".join(self.raw[start:end] for start, end in self.others).decode("utf-8", "replace")
+
+
+def endpoint_of(method: str, path: str) -> Endpoint | None:
+    """Return which kind of request a method and a path are, None where it is none that we know.
+
+    Args:
+        path: the raw target, query included; under `/v1`, another base or Azure's `/openai`.
+    """
+    if method != "POST":
+        return None
+    *before, last = ["", "", *_steps(path)]
+    if last == "completions" and before[-1] == "chat":
+        return Endpoint.CHAT
+    is_base = not before[-1] or _BASE.fullmatch(before[-1]) or before[-2] in _DEPLOYMENTS
+    return _OTHERS.get(last) if is_base else None
+
+
+def deployment_of(path: str) -> str:
+    """Return the deployment that Azure's paths name in place of a model, "" in others."""
+    steps = _steps(path)
+    return next((name for step, name in pairwise(steps) if step in _DEPLOYMENTS), "")
+
+
+def _steps(path: str) -> list[str]:
+    return [step for step in path.partition("?")[0].split("/") if step]
+
+
+def parse(body: bytes, endpoint: Endpoint) -> Body:
+    """Find the texts of a request's body.
+
+    Raises:
+        NotCarriedError: not JSON, not an object with a prompt, duplicate keys, lone surrogates or
+            invalid UTF-8 where we would have to look.
+    """
+    reader = _Reader(body)
+    try:
+        members = carry.members(body, carry.whole(body))
+        reader.read(endpoint, members)
+        model = _string(body, members.get("model"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotCarriedError("malformed_body") from error
+    stream = "stream" in members and bytes(members["stream"].raw) == b"true"
+    limit = _limit(members, _LIMITS[endpoint])
+    texts, ranges = tuple(reader.texts), tuple(reader.ranges)
+    return Body(body, endpoint, model or "", stream, limit, texts, ranges, tuple(reader.others))
+
+
+def splice(body: Body, replaced: Mapping[int, str]) -> bytes:
+    """Return the body with some of its texts exchanged; all other bytes are the original's.
+
+    Args:
+        body: as `parse` returned it.
+        replaced: new text by index into `body.texts`.
+    """
+    return carry.splice(body.raw, ((body.ranges[index], text) for index, text in replaced.items()))
+
+
+class _Reader:
+    """Collects texts from the members of a body."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.texts: list[PromptText] = []
+        self.ranges: list[Range] = []
+        self.others: list[Range] = []
+
+    def read(self, endpoint: Endpoint, members: Members) -> None:
+        """Collect what a body's members hold."""
+        if endpoint is Endpoint.CHAT:
+            self._chat(members)
+        elif endpoint is Endpoint.COMPLETIONS:
+            self._completions(members)
+        else:
+            self._responses(members)
+
+    def _beside(self, members: Members, names: tuple[str, ...]) -> None:
+        """Note where members stand that the model reads beside texts."""
+        self.others += ((members[name].start, members[name].end) for name in names if name in members)
+
+    def _add(self, value: Value, found: PromptText) -> None:
+        """Collect one text."""
+        self.texts.append(found)
+        self.ranges.append((value.start, value.end))
+
+    def _content(self, value: Value | None, seen: PromptText) -> None:
+        """Collect a string, or the text parts of an array; anything else is left alone.
+
+        Args:
+            value: the string or array.
+            seen: the text that would be found, but for its text: place, message, role and name.
+        """
+        if value is None:
+            return
+        text = _string(self.body, value)
+        if text is not None:
+            self._add(value, PromptText(seen.place, seen.message, seen.role, text, seen.name))
+        elif carry.begins(self.body, value, b"["):
+            for number, part in enumerate(carry.items(self.body, value)):
+                self._part(part, f"{seen.place}/{number}/text", seen)
+
+    def _part(self, part: Value, place: str, seen: PromptText) -> None:
+        if not carry.begins(self.body, part, b"{"):
+            return
+        fields = carry.members(self.body, part)
+        if _string(self.body, fields.get("type")) not in _TEXT_PARTS or not _SIGNED.isdisjoint(fields):
+            return
+        text = _string(self.body, fields.get("text"))
+        if text is not None:
+            self._add(fields["text"], PromptText(place, seen.message, seen.role, text, seen.name))
+
+    def _chat(self, members: Members) -> None:
+        if "messages" not in members:
+            raise NotCarriedError("no_messages")
+        self._beside(members, ("tools", "functions", "response_format"))
+        for number, item in enumerate(carry.items(self.body, members["messages"])):
+            fields = carry.members(self.body, item)
+            self._beside(fields, ("tool_calls", "function_call"))
+            if "role" in fields and _SIGNED.isdisjoint(fields):
+                role = carry.decoded(fields["role"], str)
+                name = _string(self.body, fields.get("name")) or ""
+                seen = PromptText(f"/messages/{number}/content", number, role, "", name)
+                self._content(fields.get("content"), seen)
+
+    def _completions(self, members: Members) -> None:
+        """Read a prompt, or a list of prompts that have nothing to do with one another."""
+        if "prompt" not in members:
+            raise NotCarriedError("no_prompt")
+        prompt = members["prompt"]
+        if carry.begins(self.body, prompt, b'"'):
+            self._content(prompt, PromptText("/prompt", 0, "user", ""))
+        elif carry.begins(self.body, prompt, b"["):
+            for number, item in enumerate(carry.items(self.body, prompt)):
+                if not carry.begins(self.body, item, b'"'):
+                    break  # token ids, of which there may be very many
+                self._content(item, PromptText(f"/prompt/{number}", number, "user", ""))
+
+    def _responses(self, members: Members) -> None:
+        """Read instructions, which the model reads first, and input."""
+        if not {"input", "instructions"} & members.keys():
+            raise NotCarriedError("no_input")
+        self._beside(members, ("tools", "text"))
+        instructions, given = members.get("instructions"), members.get("input")
+        if instructions is not None and carry.begins(self.body, instructions, b'"'):
+            self._content(instructions, PromptText("/instructions", 0, "system", ""))
+        first = len(self.texts)
+        if given is not None and carry.begins(self.body, given, b'"'):
+            self._content(given, PromptText("/input", first, "user", ""))
+        elif given is not None and carry.begins(self.body, given, b"["):
+            for number, item in enumerate(carry.items(self.body, given)):
+                self._item(item, f"/input/{number}", first + number)
+
+    def _item(self, item: Value, place: str, message: int) -> None:
+        """Read one item of a response's input: a message, or what a tool answered."""
+        fields = carry.members(self.body, item)
+        kind = _string(self.body, fields.get("type"))
+        if kind in _CALL_ITEMS:
+            self.others.append((item.start, item.end))
+        if not _SIGNED.isdisjoint(fields):
+            return
+        if kind is not None and kind.endswith(_OUTPUT):
+            self._content(fields.get("output"), PromptText(f"{place}/output", message, "tool", ""))
+        elif kind in (None, "message") and "role" in fields:
+            role = carry.decoded(fields["role"], str)
+            self._content(fields.get("content"), PromptText(f"{place}/content", message, role, ""))
+
+
+def _string(body: bytes, value: Value | None) -> str | None:
+    """Return a value if it is a string."""
+    return carry.decoded(value, str) if value is not None and carry.begins(body, value, b'"') else None
+
+
+def _limit(members: Members, names: tuple[str, ...]) -> int | None:
+    """Return the first of the named members that is a count."""
+    for name in names:
+        if name in members and _COUNT.fullmatch(raw := bytes(members[name].raw)):
+            return int(raw)
+    return None
