@@ -14,15 +14,15 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from elision.proxy.admin import Admin
-from elision.proxy.client_body import read_up_to, say_continue
-from elision.proxy.errors import ProxyError, UpstreamError
+from elision.proxy.client_body import read_up_to, say_continue, streamed
+from elision.proxy.errors import ProxyError
 from elision.proxy.headers import Headers, decoded, for_client, for_upstream, value_of
 from elision.proxy.records import NOTHING_TOLD, RecordSink, Report, RequestRecord
 from elision.proxy.relayed import RelayedResponse
 from elision.proxy.rewriter import Ask, Rewriter
 from elision.proxy.sse import UsageObserver
 from elision.proxy.teams import split_team
-from elision.proxy.tunnel import UPGRADE, RawBytes, TunnelledResponse, both_ways, pump, wants_upgrade
+from elision.proxy.tunnel import UPGRADE, RawBytes, both_ways, pump, wants_upgrade
 from elision.proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
 
 _REJECTED = frozenset((400, 422))
@@ -121,10 +121,10 @@ class Handler:
         if value_of(exchange.headers, "expect").lower() == "100-continue":
             say_continue(request)
         if not self._deps.rewriter.wants(exchange.ask()):
-            return request.content.iter_any()
+            return streamed(request)
         if value_of(exchange.headers, "content-encoding"):
             exchange.report = Report(team=exchange.team, bypass=("encoded_body",))
-            return request.content.iter_any()
+            return streamed(request)
         started = time.perf_counter()
         body = await read_up_to(request, self._deps.body_limit_bytes)
         exchange.waited_s += time.perf_counter() - started
@@ -152,22 +152,19 @@ class Handler:
         kind, encoding = value_of(headers, "content-type"), value_of(headers, "content-encoding")
         observer = exchange.observer = UsageObserver(kind, encoding)
         exchange.status = response.status
-        out = RelayedResponse(
-            status=response.status,
-            reason=response.reason,
-            headers=CIMultiDict(headers + exchange.own_headers()),
-        )
+        out = RelayedResponse(response.status, response.reason, headers + exchange.own_headers())
         await out.prepare(exchange.request)
         try:
             while chunk := await response.read():
                 await out.write(chunk)
                 observer.feed(chunk)
-        except UpstreamError as failure:
+        except ProxyError as failure:
             exchange.error = failure.code
             if exchange.request.transport is not None:
                 exchange.request.transport.abort()  # a clean end would pass for the whole answer
             raise ConnectionResetError(failure.code) from failure
         observer.close()
+        out.trailers = response.trailers
         await out.write_eof()
         return out
 
@@ -177,7 +174,7 @@ class Handler:
         """Hand bytes over both ways until one side leaves."""
         exchange.status = response.status
         request = exchange.request
-        out = TunnelledResponse(status=101, headers=CIMultiDict(headers + UPGRADE + exchange.own_headers()))
+        out = RelayedResponse(response.status, response.reason, headers + UPGRADE + exchange.own_headers())
         await out.prepare(request)
         from_client = RawBytes(request.protocol)
         request.protocol.set_parser(from_client)  # type: ignore[arg-type]  # it is fed, nothing else

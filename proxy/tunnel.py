@@ -8,7 +8,7 @@ other.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
 from elision.proxy.headers import Headers, value_of
@@ -44,12 +44,6 @@ class RawBytes:
     def feed_eof(self) -> None:
         """Take the connection's end."""
         self.stream.feed_eof()
-
-
-class TunnelledResponse(web.StreamResponse):
-    """The head of an upgraded connection, and the way to write to its client."""
-
-    _length_check = False
 
 
 async def pump(read: Callable[[], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]) -> None:

@@ -57,6 +57,11 @@ class UpstreamResponse(Protocol):
         """
         ...
 
+    @property
+    def trailers(self) -> Headers:
+        """What followed a chunked body; complete once it was read to its end."""
+        ...
+
     async def read_raw(self) -> bytes:
         """Return the next bytes of an upgraded connection (status 101), b"" at its end."""
         ...
@@ -296,6 +301,10 @@ class _HttpResponse:
             raise UpstreamError(
                 502, "upstream_broke_off", f"{self._upstream.host} broke off its answer."
             ) from error
+
+    @property
+    def trailers(self) -> Headers:
+        return [] if self._connection is None else self._connection.trailers
 
     async def read_raw(self) -> bytes:
         return b"" if self._connection is None else await self._connection.read()

@@ -20,7 +20,17 @@ BUFFER_BYTES = 256 * 1024
 FAILURES = (OSError, EOFError, httptools.HttpParserError)
 """What an exchange can end with; a timeout is an `OSError`, a connection without an answer an `EOFError`."""
 
+_NOT_TRAILING = frozenset(
+    (
+        *("age", "authorization", "cache-control", "connection", "content-encoding", "content-length"),
+        *("content-range", "content-type", "date", "expires", "host", "keep-alive", "location", "te"),
+        *("proxy-authenticate", "proxy-authorization", "proxy-connection", "retry-after", "set-cookie"),
+        *("trailer", "transfer-encoding", "upgrade", "vary", "warning", "www-authenticate"),
+    )
+)
+"""What frames, routes, authenticates or rules an answer may not come after it (RFC 9110, section 6.5.1)."""
 _COPIED_BYTES = 64 * 1024
+_TRANSFER_ENCODING = len("transfer-encoding")
 _SWITCHING = 101
 _FIRST_FINAL = 200
 
@@ -43,6 +53,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.reason = b""
         self.headers: Headers = []
+        self.trailers: Headers = []
         self._first_byte_s = first_byte_s
         self._idle_s = idle_s
         self._header_bytes = header_bytes
@@ -68,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._head: asyncio.Future[None] = self._loop.create_future()
         self._head_only, self._may_upgrade = head_only, may_upgrade
-        self.status, self.reason, self.headers = 0, b"", []
+        self.status, self.reason, self.headers, self.trailers = 0, b"", [], []
         self._head_size = self._pending = 0
         self._chunks: list[bytes] = []
         self._size = 0
@@ -222,8 +233,12 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value) + 4)
-        if not self._head.done():  # else a trailer
+        if not self._head.done():
             self.headers += decoded(((name, value),))
+            if len(name) == _TRANSFER_ENCODING and name.lower() == b"transfer-encoding":
+                self._check_coding(value)
+        elif name.lower().decode("ascii", "replace") not in _NOT_TRAILING:
+            self.trailers += decoded(((name, value),))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -256,6 +271,11 @@ class Connection(asyncio.Protocol):
             return
         self._keep_alive = self._parser.should_keep_alive()  # to be asked here and nowhere later
         self._finished = True
+
+    def _check_coding(self, value: bytes) -> None:
+        """Refuse codings of the hop that the client could not be told of: none was asked for (no `TE`)."""
+        if value.strip().lower() != b"chunked":
+            raise httptools.HttpParserError("a transfer coding that was not asked for")
 
     def _count(self, size: int) -> None:
         self._head_size += size
