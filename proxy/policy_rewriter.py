@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from elision.compressors.base import Outcome
 from elision.policies.model import Decision, Mode, Plan
-from elision.proxy.chat import NotCarriedError, splice
+from elision.proxy.bodies import splice
+from elision.proxy.carry import NotCarriedError
 from elision.proxy.errors import where
 from elision.proxy.pipeline import Fate, Pipeline
 from elision.proxy.planner import Planned, Planner
