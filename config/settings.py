@@ -90,6 +90,8 @@ class Timeouts:
     idle_s: Seconds = 300.0
     head_s: Seconds = 30.0
     keepalive_s: Seconds = 75.0
+    client_idle_s: Seconds = 60.0
+    client_stalled_s: Seconds = 300.0
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 
 

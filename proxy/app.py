@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,10 +79,8 @@ async def serve_here(settings: Settings, policies: PolicySet | None, socket: str
         policies: the teams' policies, None to pass everything through.
         socket: of a compressor process that somebody else keeps; None to keep one here if needed.
     """
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop, at_once = signals_to_stop(forwarded=settings.workers > 1)
     async with AsyncExitStack() as stack:
         handler = await _handler(settings, policies, socket, stack)
         server = BoundedServer(handler, client_limits(settings))
@@ -96,7 +94,7 @@ async def serve_here(settings: Settings, policies: PolicySet | None, socket: str
         _announce(settings, listening.sockets[0].getsockname()[1])
         await stop.wait()
         listening.close()
-        await drained(handler, settings.timeouts.drain_s)
+        await server.drain(settings.timeouts.drain_s, at_once)
         await server.shutdown(timeout=0.5)
     return 0
 
@@ -107,7 +105,27 @@ def client_limits(settings: Settings) -> ClientLimits:
         header_bytes=settings.limits.header_kib * 1024,
         head_s=settings.timeouts.head_s,
         keepalive_s=settings.timeouts.keepalive_s,
+        idle_s=settings.timeouts.client_idle_s,
+        stalled_s=settings.timeouts.client_stalled_s,
     )
+
+
+def signals_to_stop(*, forwarded: bool = False) -> tuple[asyncio.Event, asyncio.Event]:
+    """Return what the first SIGTERM or SIGINT sets, and what the second does: stop, and at once.
+
+    Args:
+        forwarded: another process forwards each as SIGTERM; SIGINT, which a terminal sends to all
+            processes at once, would be a second one and is ignored.
+    """
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, told)
+    loop.add_signal_handler(signal.SIGINT, (lambda: None) if forwarded else told)
+    return stop, at_once
 
 
 def settle_garbage() -> None:
@@ -125,14 +143,6 @@ def cannot_listen(settings: Settings, error: OSError) -> int:
     told = f"error: cannot listen on {settings.host}:{settings.port} ({error.strerror or error}); "
     sys.stderr.write(told + "choose another address with --host and --port\n")
     return EXIT_CANNOT_START
-
-
-async def drained(handler: Handler, limit_s: float) -> None:
-    """Wait until no request is under way, at most `limit_s` seconds."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
-            while handler.active:
-                await asyncio.sleep(0.05)
 
 
 def worker_options(settings: Settings, socket: str) -> WorkerOptions:

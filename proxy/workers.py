@@ -13,6 +13,7 @@ import signal
 import socket as sockets
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -23,14 +24,13 @@ from elision.proxy.policy_source import PolicySet
 from elision.proxy.worker import CompressorKeeper
 
 _LOOK_EVERY_S = 0.1
+_LAST_WORDS_S = 5.0
+"""What a worker may take to end when nothing is left to wait for."""
 
 
 async def supervise(settings: Settings, policies: PolicySet | None) -> int:
     """Run `settings.workers` HTTP workers until SIGTERM or SIGINT; return the exit code."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop, at_once = app.signals_to_stop()
     try:
         holder = _hold_port(settings.host, settings.port)
     except OSError as error:
@@ -45,7 +45,7 @@ async def supervise(settings: Settings, policies: PolicySet | None) -> int:
             try:
                 await crew.keep_until(stop)
             finally:
-                await crew.dismiss()
+                await crew.dismiss(at_once)
     return 0
 
 
@@ -81,16 +81,27 @@ class Crew:
             except TimeoutError:
                 pause_s = max(pause_s * 0.99, _LOOK_EVERY_S)
 
-    async def dismiss(self) -> None:
-        """Ask every worker to drain and end; end those that do not."""
-        for process in self._processes:
-            process.terminate()
-        ends = asyncio.get_running_loop().time() + self._settings.timeouts.drain_s + 5.0
-        while any(p.is_alive() for p in self._processes) and asyncio.get_running_loop().time() < ends:
-            await asyncio.sleep(0.05)
+    async def dismiss(self, at_once: asyncio.Event) -> None:
+        """Ask every worker to drain and end, once more if it is to be at once; end those that do not."""
+        self._terminate()
+        await self._ended(self._settings.timeouts.drain_s + _LAST_WORDS_S, at_once)
+        if at_once.is_set():
+            self._terminate()
+            await self._ended(_LAST_WORDS_S, asyncio.Event())
         for process in self._processes:
             process.kill()
             process.join()
+
+    def _terminate(self) -> None:
+        for process in self._processes:
+            process.terminate()
+
+    async def _ended(self, limit_s: float, at_once: asyncio.Event) -> None:
+        """Wait until all workers have ended, or the time is up, or it is to be at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while any(process.is_alive() for process in self._processes) and not at_once.is_set():
+                    await asyncio.sleep(0.05)
 
     def _started(self) -> SpawnProcess:
         process = self._context.Process(target=work, args=(self._settings, self._socket))
