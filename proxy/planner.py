@@ -10,10 +10,8 @@ from typing import Protocol
 from elision.policies.engine import make_plan
 from elision.policies.model import Mode, Plan, Policy
 from elision.policies.segments import cut
-from elision.proxy.chat import ChatBody, parse
+from elision.proxy.bodies import Body, endpoint_of, parse
 from elision.proxy.rewriter import Ask
-
-_CHAT_PATH = "/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class Planned:
     """A request's body, what was found in it, and what is to be done with it."""
 
     team: str
-    body: ChatBody
+    body: Body
     plan: Plan
     encoding: str
 
@@ -60,8 +58,8 @@ class Planner:
         self._counter_for = counter_for
 
     def wants(self, ask: Ask) -> bool:
-        """Return whether a request's body is to be looked into: chat completions of a team with a policy."""
-        if ask.method != "POST" or not ask.path.partition("?")[0].endswith(_CHAT_PATH):
+        """Return whether a request's body is to be looked into: a known endpoint, of a team with a policy."""
+        if endpoint_of(ask.method, ask.path) is None:
             return False
         policy = self._policies.for_team(ask.team)
         return policy is not None and policy.mode is not Mode.OFF
@@ -78,9 +76,10 @@ class Planner:
             NotCarriedError: the body is none that we look into.
         """
         policy = self._policies.for_team(ask.team)
-        if policy is None:
+        endpoint = endpoint_of(ask.method, ask.path)
+        if policy is None or endpoint is None:
             return None
-        chat = parse(body)
+        chat = parse(body, endpoint)
         counter = self._counter_for(chat.model)
         segments = cut(chat.texts, counter.count)
         return Planned(ask.team, chat, make_plan(policy, segments, chat.model), counter.name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from elision.policies.model import Kind, Mode, Policy, Rule, Use, When
-from elision.proxy.chat import NotCarriedError
+from elision.proxy.carry import NotCarriedError
 from elision.proxy.planner import Planner
 from elision.proxy.rewriter import Ask
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from elision.compressors.base import Outcome, Span
 from elision.policies.engine import make_plan
-from elision.policies.model import Kind, Mode, Policy, Rule, Use, When
+from elision.policies.model import Endpoint, Kind, Mode, Policy, Rule, Use, When
 from elision.policies.segments import cut
-from elision.proxy.chat import parse
+from elision.proxy.bodies import parse
 from elision.proxy.planner import Planned
 from elision.proxy.terminal import outcome_row, plan_row, print_table, struck
 
@@ -33,7 +33,7 @@ def planned() -> Planned:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": f"{DOCUMENT}\n\nWho owned the mill?"},
     ]
-    body = parse(json.dumps({"model": "gpt-4o", "messages": messages}).encode())
+    body = parse(json.dumps({"model": "gpt-4o", "messages": messages}).encode(), Endpoint.CHAT)
     segments = cut(body.texts, lambda text: len(text.split()))
     return Planned("search", body, make_plan(POLICY, segments, body.model), "words")
 
