@@ -154,6 +154,8 @@ def _wanted(schema: Mapping[str, Any]) -> str:
 
 def _got(value: object, schema: Mapping[str, Any]) -> str:
     """Repeat a value that cannot be a secret."""
+    if schema.get("writeOnly"):
+        return ""
     if isinstance(value, bool):
         return f", not {str(value).lower()}"
     if isinstance(value, (int, float)):

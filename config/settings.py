@@ -9,55 +9,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from elision.config.errors import ConfigError
 from elision.config.problems import Path, Problem, describe, nearest
-from elision.config.strict_yaml import Document, read_document, validate
+from elision.config.strict_yaml import Document, read_document, refusal, validate
+from elision.config.upstreams import Seconds, UpstreamEntry, UpstreamTimeouts, with_secrets
+from elision.config.upstreams import problems as upstream_problems
+from elision.config.urls import base_url, redis_url
 
 PREFIX = "ELISION_"
 SETTINGS_FILE = "ELISION_SETTINGS"
 """The variable that names the settings file where no flag does."""
 
+DEFAULT_UPSTREAM = "default"
+"""What `upstream` is called where it is one of several."""
+
+_FILE_ONLY = (("tokenizers",), ("upstreams",))
+"""Mappings have no sensible form as a variable."""
+
 T = TypeVar("T")
 
 _STRICT = ConfigDict(extra="forbid")
-
-
-def _upstream(url: str) -> str:
-    """Return a base URL without the `/v1` and slashes at its end; "" stays as it is."""
-    if not url:
-        return url
-    parts = _split(url)
-    if parts is None or parts[0] not in ("http", "https"):
-        raise ValueError("must be a URL such as https://api.openai.com")
-    _, user, rest = parts
-    if user:
-        raise ValueError("must hold no user or password; clients' own keys are passed on")
-    if rest:
-        raise ValueError("must have no query and no fragment; give the base URL alone")
-    return url.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def _redis(url: str) -> str:
-    parts = _split(url)
-    if parts is None or parts[0] not in ("redis", "rediss"):
-        raise ValueError("must be a URL such as redis://127.0.0.1:6379/0")
-    return url
-
-
-def _split(url: str) -> tuple[str, bool, bool] | None:
-    """Return scheme, whether a user is named, whether a query follows; None if it is no URL."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return None
-    if not usable or any(character.isspace() for character in url):
-        return None
-    return parts.scheme, "@" in parts.netloc, bool(parts.query or parts.fragment)
 
 
 def _filled(value: str) -> str:
@@ -66,17 +40,15 @@ def _filled(value: str) -> str:
     return value
 
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large what clients send may be."""
+    """How large what clients send may be, and how many connections an upstream gets."""
 
     __pydantic_config__ = _STRICT
 
     body_mib: Annotated[int, Field(ge=1, le=1024)] = 32
     header_kib: Annotated[int, Field(ge=1, le=1024)] = 64
+    connections: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +106,7 @@ class Settings:
 
     Attributes:
         upstream: base URL without `/v1` and without a slash at its end; "" where none was given.
+        upstreams: others, by their names, in the order written.
         policies: directory of policy files; None: nothing is compressed.
         redis: URL that may hold a password, hence not in the repr; None: memory only.
         tokenizers: (glob of model names, path of its `tokenizer.json`), in the order written.
@@ -141,11 +114,12 @@ class Settings:
 
     __pydantic_config__ = _STRICT
 
-    upstream: Annotated[str, AfterValidator(_upstream)] = ""
+    upstream: Annotated[str, AfterValidator(base_url)] = ""
+    upstreams: dict[str, UpstreamEntry] = field(default_factory=dict)
     host: Annotated[str, AfterValidator(_filled)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8484
     policies: FilePath | None = None
-    redis: Annotated[str, AfterValidator(_redis)] | None = field(default=None, repr=False)
+    redis: Annotated[str, AfterValidator(redis_url)] | None = field(default=None, repr=False)
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
@@ -188,6 +162,43 @@ def load_settings(file: FilePath | None, environ: Mapping[str, str], flags: Mapp
     return settings
 
 
+def with_upstreams(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Return what serving needs: every upstream complete, with keys, timeouts and connections.
+
+    `upstream` becomes the one named `default`, or "" where it is alone.
+    Raises: ConfigError if there is no upstream, two are the default, or a variable with a key is missing.
+    """
+    entries = dict(settings.upstreams)
+    if settings.upstream:
+        other = next((name for name, entry in entries.items() if entry.is_default), "")
+        other = other or (DEFAULT_UPSTREAM if DEFAULT_UPSTREAM in entries else "")
+        if other:
+            raise ConfigError([_two_defaults(other)])
+        entries = {DEFAULT_UPSTREAM if entries else "": UpstreamEntry(settings.upstream), **entries}
+    if not entries:
+        raise ConfigError(
+            ["no upstream: say --upstream https://api.openai.com, or set ELISION_UPSTREAM to your provider"]
+        )
+    complete = {name: _complete(entry, settings) for name, entry in with_secrets(entries, environ).items()}
+    return replace(settings, upstream="", upstreams=complete)
+
+
+def _two_defaults(name: str) -> str:
+    return f"upstream: upstreams.{name} is the default already; rename it, and give it a prefix or models"
+
+
+def _complete(entry: UpstreamEntry, settings: Settings) -> UpstreamEntry:
+    """Fill in what an entry leaves to the settings of all."""
+    general, own = settings.timeouts, entry.timeouts
+    timeouts = UpstreamTimeouts(
+        connect_s=own.connect_s or general.connect_s,
+        first_byte_s=own.first_byte_s or general.first_byte_s,
+        idle_s=own.idle_s or general.idle_s,
+    )
+    connections = settings.limits.connections if entry.connections is None else entry.connections
+    return replace(entry, timeouts=timeouts, connections=connections)
+
+
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """The settings of one source, and which of them it gave: nested mappings of keys."""
@@ -199,6 +210,8 @@ class _Layer:
 def _from_file(file: FilePath) -> _Layer:
     document = read_document(file)
     settings = validate(document, Settings)
+    if wrong := list(upstream_problems(settings.upstreams)):
+        raise refusal(document, wrong)
     keys = document.data if isinstance(document.data, Mapping) else {}
     return _Layer(_rebased(settings, document), keys)
 
@@ -226,7 +239,7 @@ def _from_environment(environ: Mapping[str, str]) -> _Layer:
             problems.append(f"{variable}: unknown variable; {nearest(variable, known)}")
             continue
         path = known[variable]
-        if path == ("tokenizers",):
+        if path in _FILE_ONLY:
             problems.append(f"{variable}: cannot be set by a variable; write it in a settings file")
             continue
         _put(nested, path, value)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from elision.compressors.base import Method
 from elision.compressors.errors import CompressionError
 from elision.compressors.registry import method_names
 from elision.config.settings import Settings
+from elision.config.upstreams import UpstreamEntry
 from elision.proxy import logs
 from elision.proxy.admin import Admin, Readiness
 from elision.proxy.cache import CacheBackend, MemoryCache
@@ -26,6 +28,7 @@ from elision.proxy.handler import Deps, Handler
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough, Rewriter
+from elision.proxy.routing import Route, Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 from elision.proxy.worker import CompressorClient, CompressorKeeper
@@ -40,6 +43,9 @@ _MIB = 1024 * 1024
 
 def serve(settings: Settings) -> int:
     """Run the proxy until SIGTERM or SIGINT; return the process's exit code.
+
+    Args:
+        settings: everything that is set, `with_upstreams`.
 
     Raises:
         ConfigError: a policy file is wrong.
@@ -170,20 +176,30 @@ def methods_of(policies: PolicySet) -> tuple[Method, ...]:
 async def _handler(
     settings: Settings, policies: PolicySet | None, socket: str | None, stack: AsyncExitStack
 ) -> Handler:
-    limits = UpstreamLimits(
-        connect_s=settings.timeouts.connect_s,
-        first_byte_s=settings.timeouts.first_byte_s,
-        idle_s=settings.timeouts.idle_s,
-        header_bytes=settings.limits.header_kib * 1024,
-    )
-    upstream = HttpUpstream(settings.upstream, limits)
-    stack.push_async_callback(upstream.close)
+    upstreams = _upstreams(settings)
+    stack.push_async_callback(upstreams.close)
     rewriter: Rewriter = PassThrough()
     readiness: Callable[[], Readiness] = _always_ready
     if policies is not None:
         rewriter, readiness = await _with_policies(settings, policies, socket, stack)
-    deps = Deps(upstream, rewriter, LogSink(), Admin(readiness), settings.limits.body_mib * _MIB)
+    deps = Deps(upstreams, rewriter, LogSink(), Admin(readiness), settings.limits.body_mib * _MIB)
     return Handler(deps)
+
+
+def _upstreams(settings: Settings) -> Upstreams:
+    header_bytes = settings.limits.header_kib * 1024
+    routes = [Route(name, entry.prefix, entry.models) for name, entry in settings.upstreams.items()]
+    clients = {
+        name: HttpUpstream(entry.url, _upstream_limits(entry, header_bytes), headers=entry.headers)
+        for name, entry in settings.upstreams.items()
+    }
+    return Upstreams(routes, clients)
+
+
+def _upstream_limits(entry: UpstreamEntry, header_bytes: int) -> UpstreamLimits:
+    """Return patience and sizes; what the entry leaves open is `UpstreamLimits`' own."""
+    said = {name: value for name, value in asdict(entry.timeouts).items() if value is not None}
+    return UpstreamLimits(**said, header_bytes=header_bytes, connections=entry.connections or 0)
 
 
 async def _with_policies(
@@ -262,7 +278,8 @@ def _always_ready() -> Readiness:
 
 def _announce(settings: Settings, port: int) -> None:
     log = logging.getLogger("elision.app")
-    log.info("Listening on http://%s:%s, upstream %s", settings.host, port, settings.upstream)
+    told = ", ".join(f"{name} {entry.url}".strip() for name, entry in settings.upstreams.items())
+    log.info("Listening on http://%s:%s, upstream %s", settings.host, port, told)
 
 
 class Background:

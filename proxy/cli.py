@@ -123,11 +123,9 @@ def serve(
         "redis": redis,
         "workers": workers,
     }
-    merged = _settings(settings, flags)
-    if not merged.upstream:
-        raise ConfigError(
-            ["no upstream: say --upstream https://api.openai.com, or set ELISION_UPSTREAM to your provider"]
-        )
+    from elision.config.settings import with_upstreams
+
+    merged = with_upstreams(_settings(settings, flags), os.environ)
     from elision.proxy.app import serve as serve_forever
 
     return serve_forever(merged)
@@ -196,7 +194,7 @@ def explain(
 ) -> int:
     """Show what would happen to each part of a chat request, and why. Nothing is compressed."""
     from elision.proxy import terminal
-    from elision.proxy.chat import NotCarriedError
+    from elision.proxy.carry import NotCarriedError
     from elision.proxy.planner import Planner
     from elision.proxy.rewriter import Ask
 

@@ -23,15 +23,17 @@ class ProxyError(Exception):
         status: HTTP status of the answer.
         code: machine-readable word, stable.
         message: for a person: what was wrong and how to fix it; never text of users, never keys.
+        retry_after_s: whole seconds after which to ask again; None: not said.
     """
 
     kind = "api_error"
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.retry_after_s = retry_after_s
 
     def body(self) -> bytes:
         """Return the answer's JSON body in the shape of OpenAI's errors."""

@@ -20,10 +20,11 @@ from elision.proxy.headers import Headers, decoded, for_client, for_upstream, va
 from elision.proxy.records import NOTHING_TOLD, RecordSink, Report, RequestRecord
 from elision.proxy.relayed import RelayedResponse
 from elision.proxy.rewriter import Ask, Rewriter
+from elision.proxy.routing import Upstreams, may_name_model, model_in, model_in_query
 from elision.proxy.sse import UsageObserver
 from elision.proxy.teams import split_team
 from elision.proxy.tunnel import UPGRADE, RawBytes, both_ways, pump, wants_upgrade
-from elision.proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
+from elision.proxy.upstream import UpstreamRequest, UpstreamResponse
 
 _REJECTED = frozenset((400, 422))
 """Statuses that a rewritten body may have caused; the original is then sent once instead."""
@@ -33,7 +34,7 @@ _REJECTED = frozenset((400, 422))
 class Deps:
     """What a request needs of the rest of the proxy."""
 
-    upstream: Upstream
+    upstreams: Upstreams
     rewriter: Rewriter
     records: RecordSink
     admin: Admin
@@ -48,6 +49,8 @@ class Exchange:
     team: str
     path: str
     headers: Headers
+    upstream: str = ""
+    read: bytes | AsyncIterator[bytes] | None = None
     request_id: str = field(default_factory=lambda: os.urandom(16).hex())
     started: float = field(default_factory=time.perf_counter)
     waited_s: float = 0.0
@@ -60,7 +63,7 @@ class Exchange:
 
     def ask(self) -> Ask:
         """Return what the rewriter is to know of the request."""
-        return Ask(self.request.method, self.path, self.team, self.headers)
+        return Ask(self.request.method, self.path, self.team, self.headers, self.upstream)
 
     def own_headers(self) -> Headers:
         """Return the `x-elision-*` headers of the answer, which starts now."""
@@ -96,41 +99,68 @@ class Handler:
             self._record(exchange)
 
     async def _served(self, exchange: Exchange) -> web.StreamResponse:
-        body = await self._body(exchange)
-        if isinstance(body, bytes):
-            rewrite = await self._deps.rewriter.rewrite(body, exchange.ask())
-            exchange.report = rewrite.report
-            response = await self._send(exchange, rewrite.body)
-            if rewrite.changed and response.status in _REJECTED:
-                response.close()
-                exchange.resent = True
-                exchange.report = rewrite.report.withdrawn(f"upstream_{response.status}")
-                response = await self._send(exchange, body)
-        else:
-            response = await self._send(exchange, body)
+        await self._choose(exchange)
+        response = await self._answered(exchange)
         try:
             return await self._relay(exchange, response)
         finally:
             response.close()
 
+    async def _choose(self, exchange: Exchange) -> None:
+        """Find the request's upstream; its body is read for that only where its model decides."""
+        request, routes = exchange.request, self._deps.upstreams.routes
+        if request.body_exists and value_of(exchange.headers, "expect").lower() == "100-continue":
+            say_continue(request)
+        model = await self._model(exchange) if routes.asks_model(exchange.path) else ""
+        exchange.upstream, exchange.path = routes.route(exchange.path, model)
+
+    async def _answered(self, exchange: Exchange) -> UpstreamResponse:
+        """Send the request, and once more as it was if its rewritten body was rejected."""
+        body = await self._body(exchange)
+        if not isinstance(body, bytes):
+            return await self._send(exchange, body)
+        rewrite = await self._deps.rewriter.rewrite(body, exchange.ask())
+        exchange.report = rewrite.report
+        response = await self._send(exchange, rewrite.body)
+        if rewrite.changed and response.status in _REJECTED:
+            response.close()
+            exchange.resent = True
+            exchange.report = rewrite.report.withdrawn(f"upstream_{response.status}")
+            response = await self._send(exchange, body)
+        return response
+
+    async def _model(self, exchange: Exchange) -> str:
+        """Return the model that a request names, "" if none or unreadable; reads its body for that."""
+        request = exchange.request
+        if wants_upgrade(exchange.headers):
+            return model_in_query(exchange.path)
+        if not request.body_exists or not may_name_model(request.method, exchange.headers):
+            return ""
+        body = await self._read(exchange)
+        return model_in(body) if isinstance(body, bytes) else ""
+
     async def _body(self, exchange: Exchange) -> bytes | AsyncIterator[bytes] | None:
         """Return the request's body: bytes if it is to be looked into, else a stream, or None."""
-        request = exchange.request
-        if not request.body_exists:
+        if not exchange.request.body_exists:
             return None
-        if value_of(exchange.headers, "expect").lower() == "100-continue":
-            say_continue(request)
         if not self._deps.rewriter.wants(exchange.ask()):
-            return streamed(request)
+            return _streamed(exchange)
         if value_of(exchange.headers, "content-encoding"):
             exchange.report = Report(team=exchange.team, bypass=("encoded_body",))
-            return streamed(request)
-        started = time.perf_counter()
-        body = await read_up_to(request, self._deps.body_limit_bytes)
-        exchange.waited_s += time.perf_counter() - started
+            return _streamed(exchange)
+        body = await self._read(exchange)
+        exchange.read = None  # a long answer must not keep it
         if not isinstance(body, bytes):
             exchange.report = Report(team=exchange.team, bypass=("body_too_large",))
         return body
+
+    async def _read(self, exchange: Exchange) -> bytes | AsyncIterator[bytes]:
+        """Return the body whole if it is not too large, and keep it for who asks next."""
+        if exchange.read is None:
+            started = time.perf_counter()
+            exchange.read = await read_up_to(exchange.request, self._deps.body_limit_bytes)
+            exchange.waited_s += time.perf_counter() - started
+        return exchange.read
 
     async def _send(self, exchange: Exchange, body: bytes | AsyncIterator[bytes] | None) -> UpstreamResponse:
         headers = for_upstream(exchange.headers, body_replaced=isinstance(body, bytes))
@@ -138,7 +168,7 @@ class Handler:
             headers += UPGRADE
         started = time.perf_counter()
         try:
-            return await self._deps.upstream.send(
+            return await self._deps.upstreams[exchange.upstream].send(
                 UpstreamRequest(exchange.request.method, exchange.path, headers, body)
             )
         finally:
@@ -198,14 +228,26 @@ class Handler:
                 total_ms=total_s * 1000,
                 sent_original_after_rejection=exchange.resent,
                 error=exchange.error,
+                upstream=exchange.upstream,
             )
         )
 
 
+def _streamed(exchange: Exchange) -> AsyncIterator[bytes]:
+    """Return the body as a stream, which the client's headers frame, even if its model was looked up."""
+    read, exchange.read = exchange.read, None
+    if isinstance(read, bytes):
+        return _once(read)
+    return streamed(exchange.request) if read is None else read
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
 def _answer(exchange: Exchange, failure: ProxyError) -> web.Response:
     exchange.error, exchange.status = failure.code, failure.status
-    return web.Response(
-        status=failure.status,
-        body=failure.body(),
-        headers=CIMultiDict([("Content-Type", "application/json"), *exchange.own_headers()]),
-    )
+    headers = [("Content-Type", "application/json"), *exchange.own_headers()]
+    if failure.retry_after_s is not None:
+        headers.append(("Retry-After", str(failure.retry_after_s)))
+    return web.Response(status=failure.status, body=failure.body(), headers=CIMultiDict(headers))

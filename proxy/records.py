@@ -72,7 +72,11 @@ NOTHING_TOLD = Report()
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One finished request, for those who keep accounts."""
+    """One finished request, for those who keep accounts.
+
+    Attributes:
+        upstream: name of where it went; "" where there is but one, or none was found.
+    """
 
     request_id: str
     method: str
@@ -84,6 +88,7 @@ class RequestRecord:
     total_ms: float = 0.0
     sent_original_after_rejection: bool = False
     error: str = ""
+    upstream: str = ""
 
 
 class RecordSink(Protocol):
@@ -108,6 +113,7 @@ class LogSink:
         figures = {
             "request_id": record.request_id,
             "status": record.status,
+            "upstream": record.upstream,
             "total_ms": round(record.total_ms, 1),
             "overhead_ms": round(record.overhead_ms, 2),
             "team": report.team,

@@ -2,22 +2,24 @@
 
 Owns what is sent, the pool of connections and the translation of transport errors. Sends each
 request exactly once: it never retries, follows no redirect, keeps no cookie, inflates nothing, adds
-no header but `Host` and the length of a body given as bytes. What could be read as two requests is
-refused.
+no header but `Host`, the length of a body given as bytes, and what the operator sets. What could be
+read as two requests is refused.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
 
-from elision.proxy.errors import RequestError, UpstreamError, connect_error, upstream_error
+from elision.proxy.errors import OwnError, RequestError, UpstreamError, connect_error, upstream_error
 from elision.proxy.headers import Headers
+from elision.proxy.operator_headers import OperatorHeaders
+from elision.proxy.places import Places
 from elision.proxy.upstream_connection import FAILURES, BodyLengthError, Connection
 
 _IDLE_S = 60.0
@@ -88,6 +90,7 @@ class Upstream(Protocol):
         Raises:
             UpstreamError: no answer can be had.
             RequestError: the request cannot be sent as it is.
+            OwnError: all connections that the upstream may have stayed in use.
         """
         ...
 
@@ -98,12 +101,17 @@ class Upstream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamLimits:
-    """Patience and sizes. Minutes of silence are normal for language models."""
+    """Patience and sizes. Minutes of silence are normal for language models.
+
+    Attributes:
+        connections: in use at once; further requests wait `connect_s` for one. 0: no limit.
+    """
 
     connect_s: float = 10.0
     first_byte_s: float = 600.0
     idle_s: float = 300.0
     header_bytes: int = 65536
+    connections: int = 0
 
 
 class HttpUpstream:
@@ -114,9 +122,16 @@ class HttpUpstream:
         limits: patience and sizes.
         tls: whom an https host is trusted by; by default the system's authorities, or those of the
             file that the environment variable SSL_CERT_FILE names.
+        headers: what the operator sets on each request in place of the client's.
     """
 
-    def __init__(self, base_url: str, limits: UpstreamLimits, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        limits: UpstreamLimits,
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         url = urlsplit(base_url)
         self._tls = (tls or _trust()) if url.scheme == "https" else None
         host = url.hostname or ""
@@ -126,6 +141,8 @@ class HttpUpstream:
         self._prefix = url.path
         self._host_header = _host_header(self._host, self._port, usual)
         self._limits = limits
+        self._operator = OperatorHeaders(headers) if headers else None
+        self._places = Places(limits.connections, limits.connect_s) if limits.connections else None
         self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
         self._sweeping: asyncio.TimerHandle | None = None
@@ -134,9 +151,12 @@ class HttpUpstream:
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         """Send once; return when the answer's head is here."""
         head, framing = self._head(request)
-        connection = self._pooled() or await self._connected()
+        if self._places is not None:
+            await self._take_place(self._places)
+        connection: Connection | None = None
         response: _HttpResponse | None = None
         try:
+            connection = self._pooled() or await self._connected()
             answered = connection.begin(head_only=request.method == "HEAD", may_upgrade=framing.upgrade)
             if isinstance(request.body, bytes):
                 connection.write(head, request.body)
@@ -154,7 +174,7 @@ class HttpUpstream:
             raise upstream_error(error, self._host) from error
         finally:
             if response is None:
-                connection.abort()
+                self._leave(connection)
         return response
 
     async def close(self) -> None:
@@ -175,12 +195,28 @@ class HttpUpstream:
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request if it may carry one, else cut it."""
         if self._closed or not connection.reusable:
-            connection.abort()
+            self._leave(connection)
             return
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(_IDLE_S, self._sweep)
+        self._leave(None)
+
+    async def _take_place(self, places: Places) -> None:
+        """Wait for one of the connections; who has one opens another only if none is idle."""
+        try:
+            await places.take()
+        except TimeoutError as error:
+            told = f"All {places.count} connections to {self._host} are in use. Ask again in a moment."
+            raise OwnError(503, "upstream_busy", told, retry_after_s=1) from error
+
+    def _leave(self, connection: Connection | None) -> None:
+        """End an exchange: cut its connection, if it is to be cut, and free its place."""
+        if connection is not None:
+            connection.abort()
+        if self._places is not None:
+            self._places.give_back()
 
     def _pooled(self) -> Connection | None:
         """Return the connection used last, of those that are still good."""
@@ -232,7 +268,8 @@ class HttpUpstream:
     def _head(self, request: UpstreamRequest) -> tuple[bytes, "_Framing"]:
         """Return the request's head as bytes, and how its body is framed."""
         lines = [f"{request.method} {self._prefix}{request.path} HTTP/1.1", f"Host: {self._host_header}"]
-        lines += [f"{name}: {value}" for name, value in request.headers]
+        headers = request.headers if self._operator is None else self._operator.over(request.headers)
+        lines += [f"{name}: {value}" for name, value in headers]
         framing = _framing(request)
         if framing.line:
             lines.append(framing.line)

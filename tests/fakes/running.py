@@ -9,6 +9,7 @@ from elision.proxy.admin import Admin
 from elision.proxy.handler import Deps, Handler
 from elision.proxy.records import RequestRecord
 from elision.proxy.rewriter import PassThrough, Rewriter
+from elision.proxy.routing import Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 
@@ -38,18 +39,19 @@ class Running:
 
 @asynccontextmanager
 async def proxy(
-    upstream: str,
+    upstream: str | Upstreams,
     rewriter: Rewriter | None = None,
     *,
     limits: UpstreamLimits | None = None,
     clients: ClientLimits | None = None,
     body_limit_bytes: int = 1 << 20,
 ) -> AsyncIterator[Running]:
-    """Run the proxy before `upstream` until the block ends."""
-    client = HttpUpstream(upstream, limits or UpstreamLimits())
+    """Run the proxy before one upstream, by its URL, or several until the block ends."""
+    if isinstance(upstream, str):
+        upstream = Upstreams.only(HttpUpstream(upstream, limits or UpstreamLimits()))
     sink = Remembered()
     admin = Admin(lambda: {"ready": True})
-    handler = Handler(Deps(client, rewriter or PassThrough(), sink, admin, body_limit_bytes))
+    handler = Handler(Deps(upstream, rewriter or PassThrough(), sink, admin, body_limit_bytes))
     server = BoundedServer(handler, clients or ClientLimits())
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
@@ -57,7 +59,7 @@ async def proxy(
     finally:
         listening.close()
         await server.shutdown(0.2)
-        await client.close()
+        await upstream.close()
 
 
 @dataclass(frozen=True)

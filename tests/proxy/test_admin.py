@@ -8,6 +8,7 @@ from elision.proxy.admin import Admin
 from elision.proxy.handler import Deps, Handler
 from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough
+from elision.proxy.routing import Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 from fakes.raw_upstream import RawUpstream, always, answer
@@ -31,7 +32,9 @@ async def test_alive_and_ready_are_two_questions(method: str, path: str, ready: 
     async with RawUpstream(lambda _: always(answer(b""))) as upstream:
         client = HttpUpstream(upstream.url, UpstreamLimits())
         admin = Admin(lambda: {"ready": ready, "methods": {"m": "weights missing"}})
-        server = BoundedServer(Handler(Deps(client, PassThrough(), LogSink(), admin, 1)), ClientLimits())
+        server = BoundedServer(
+            Handler(Deps(Upstreams.only(client), PassThrough(), LogSink(), admin, 1)), ClientLimits()
+        )
         listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
         got = await raw_exchange(listening.sockets[0].getsockname()[1], request_bytes(method, path))
         listening.close()

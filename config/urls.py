@@ -1,0 +1,44 @@
+"""URLs that an operator writes: which are accepted. Errors never repeat one, since keys hide in them."""
+
+from urllib.parse import urlsplit
+
+
+def base_url(url: str) -> str:
+    """Return a provider's base URL without the `/v1` and slashes at its end; "" stays as it is.
+
+    Raises: ValueError that says what is expected.
+    """
+    if not url:
+        return url
+    parts = _split(url)
+    if parts is None or parts[0] not in ("http", "https"):
+        raise ValueError("must be a URL such as https://api.openai.com")
+    _, user, rest = parts
+    if user:
+        raise ValueError("must hold no user or password; clients' own keys are passed on")
+    if rest:
+        raise ValueError("must have no query and no fragment; give the base URL alone")
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def redis_url(url: str) -> str:
+    """Return the URL of a Redis as it is.
+
+    Raises: ValueError that says what is expected.
+    """
+    parts = _split(url)
+    if parts is None or parts[0] not in ("redis", "rediss"):
+        raise ValueError("must be a URL such as redis://127.0.0.1:6379/0")
+    return url
+
+
+def _split(url: str) -> tuple[str, bool, bool] | None:
+    """Return scheme, whether a user is named, whether a query follows; None if it is no URL."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return None
+    if not usable or any(character.isspace() for character in url):
+        return None
+    return parts.scheme, "@" in parts.netloc, bool(parts.query or parts.fragment)

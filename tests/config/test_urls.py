@@ -1,0 +1,35 @@
+"""Which URLs an operator may write."""
+
+import pytest
+
+from elision.config.urls import base_url, redis_url
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.openai.com", "https://api.openai.com/v1", "https://api.openai.com/v1/"]
+)
+def test_a_base_url_is_known_without_its_v1(url: str) -> None:
+    """Clients' paths bring it."""
+    assert base_url(url) == "https://api.openai.com"
+
+
+def test_no_url_stays_none() -> None:
+    """It may come from another source."""
+    assert base_url("") == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://a", "a", "https://u:secret@a", "https://a?secret=1", "https://a b", "http://a:0"]
+)
+def test_what_is_no_base_url_is_refused_unseen(url: str) -> None:
+    """It may hold a key."""
+    with pytest.raises(ValueError, match=r"^must ") as refused:
+        base_url(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_redis_is_named_by_its_scheme() -> None:
+    """With a password if need be."""
+    assert redis_url("rediss://:word@cache/0") == "rediss://:word@cache/0"
+    with pytest.raises(ValueError, match="redis://"):
+        redis_url("http://:word@cache")
