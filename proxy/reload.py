@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -87,21 +88,29 @@ class PolicyWatch:
         self._changed = changed
         self._look_every_s = look_every_s
         self._read = look(directory)
+        self._asked = asyncio.Event()
         self._log = logging.getLogger("elision.policies")
 
     async def run(self) -> None:
         """Look for changes until cancelled."""
         seen = self._read
         while True:
-            await asyncio.sleep(self._look_every_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_every_s):
+                    await self._asked.wait()
             now = await asyncio.to_thread(look, self._directory)
-            if now not in (seen, self._read):
-                seen = now  # it may be half written: let it settle
-            elif now != self._read:
-                await self.reload()
+            settled = now == seen  # what differs from look to look may be half written
+            if self._asked.is_set() or (settled and now != self._read):
+                await self._reload()
+            seen = now
 
-    async def reload(self) -> None:
-        """Read the files now; keep the last good policies if they are wrong."""
+    def reload_soon(self) -> None:
+        """Have the files read again, changed or not; may be called by a signal handler."""
+        self._asked.set()
+
+    async def _reload(self) -> None:
+        """Read the files; keep the last good policies if they are wrong."""
+        self._asked.clear()
         self._read = await asyncio.to_thread(look, self._directory)
         try:
             policies = await asyncio.to_thread(self._load, self._directory)
