@@ -77,10 +77,10 @@ def endpoint_of(method: str, path: str) -> Endpoint | None:
     """
     if method != "POST":
         return None
-    *before, last = ["", "", *_steps(path)]
-    if last == "completions" and before[-1] == "chat":
+    before, above, last = ("", "", "", *_steps(path))[-3:]
+    if last == "completions" and above == "chat":
         return Endpoint.CHAT
-    is_base = not before[-1] or _BASE.fullmatch(before[-1]) or before[-2] in _DEPLOYMENTS
+    is_base = not above or _BASE.fullmatch(above) or before in _DEPLOYMENTS
     return _OTHERS.get(last) if is_base else None
 
 

@@ -117,8 +117,8 @@ def _key(quoted: bytes) -> str:
 
 def _value_at(body: bytes, start: int, raw: msgspec.Raw) -> tuple[Value, int]:
     """Return the value that starts at `start`, and where the next name or item does."""
-    # `startswith` compares without a copy; the stubs do not know that it takes any buffer.
-    if not body.startswith(raw, start):  # type: ignore[arg-type]
+    # `startswith` compares without a copy.
+    if not body.startswith(raw, start):
         raise NotCarriedError("duplicate_keys")
     end = start + len(raw)
     after = _after_blank(body, end)
