@@ -1,15 +1,17 @@
 """Sending once, and what the far side's failures become."""
 
 import asyncio
+import random
+import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from elision.proxy.errors import RequestError, UpstreamError
+from elision.proxy.errors import OwnError, RequestError, UpstreamError
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits, UpstreamRequest
 from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
 
@@ -301,3 +303,143 @@ async def test_an_unknown_certificate_is_refused(certificate: tuple[Path, Path])
             await client.send(GET)
         await client.close()
     assert failure.value.code == "upstream_tls_error"
+
+
+async def slow(request: Received) -> AsyncIterator[bytes]:
+    """Answer in two parts, the second a moment later."""
+    yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"one")
+    await asyncio.sleep(0.02)
+    yield chunk(b"two") + b"0\r\n\r\n"
+
+
+async def whole(client: HttpUpstream) -> bytes:
+    """Return one answer's body."""
+    response = await client.send(GET)
+    try:
+        parts = []
+        while part := await response.read():
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        response.close()
+
+
+async def test_connections_in_use_and_idle_ones_are_bounded() -> None:
+    """Who finds none free waits, and then goes over one that was used before."""
+    async with RawUpstream(slow) as upstream:
+        client = HttpUpstream(upstream.url, UpstreamLimits(connections=2))
+        async with asyncio.TaskGroup() as tasks:
+            bodies = [tasks.create_task(whole(client)) for _ in range(9)]
+        await client.close()
+    assert [task.result() for task in bodies] == [b"onetwo"] * 9
+    assert upstream.connections == 2
+
+
+async def test_who_waits_too_long_for_a_connection_is_told_to_ask_again() -> None:
+    """Nothing was sent for it; the answer under way is not disturbed, nor the place lost."""
+    async with RawUpstream(slow) as upstream:
+        client = HttpUpstream(upstream.url, UpstreamLimits(connections=1, connect_s=0.05))
+        response = await client.send(GET)
+        with pytest.raises(OwnError, match="in use") as busy:
+            await client.send(GET)
+        assert (busy.value.status, busy.value.code, busy.value.retry_after_s) == (503, "upstream_busy", 1)
+        assert (await response.read()).startswith(b"one")
+        response.close()
+        assert await whole(client) == b"onetwo"
+        await client.close()
+    assert len(upstream.received) == 2
+
+
+async def test_every_way_out_gives_the_place_back() -> None:
+    """Refused, unreachable, broken off, half read, closed twice, not to be sent."""
+    async with RawUpstream(lambda _: always(b"SSH-2.0\r\n\r\n"), close_after=True) as upstream:
+        client = HttpUpstream(upstream.url, UpstreamLimits(connections=1, connect_s=0.2))
+        for _ in range(2):
+            with pytest.raises(UpstreamError, match="failed"):
+                await client.send(GET)
+        with pytest.raises(RequestError):
+            await client.send(UpstreamRequest("GET", "/a b", [], None))
+        upstream.script = slow
+        for _ in range(2):
+            response = await client.send(GET)
+            response.close()
+            response.close()
+        await client.close()
+    nobody = HttpUpstream("http://127.0.0.1:1", UpstreamLimits(connections=1, connect_s=0.2))
+    for _ in range(2):
+        with pytest.raises(UpstreamError) as failure:
+            await nobody.send(GET)
+        assert failure.value.code == "upstream_unreachable"
+    await nobody.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_those_who_leave_at_any_moment_leave_their_place(seed: int) -> None:
+    """In the line, while connecting, before the answer, within it: all places are free afterwards."""
+    chance = random.Random(seed)
+    async with RawUpstream(slow) as upstream:
+        client = HttpUpstream(upstream.url, UpstreamLimits(connections=3, connect_s=5))
+
+        async def leaver() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(chance.random() * 0.08):
+                    await whole(client)
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(150):
+                tasks.create_task(leaver())
+                await asyncio.sleep(chance.choice((0, 0, 0.002)))
+        held = [await client.send(GET) for _ in range(3)]
+        async with asyncio.timeout(5):
+            for response in held:
+                assert (await response.read()).startswith(b"one")
+                response.close()
+        await client.close()
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *answers: Sequence[int]) -> None:
+    """Let every name lead to ports of this machine, in place of a name server: one answer per question."""
+    said = iter(answers)
+
+    async def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        found = [("127.0.0.1", port) for port in next(said)]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", pair) for pair in found]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+
+
+async def test_a_dead_address_gives_way_to_the_hosts_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As browsers do (RFC 8305); the request is sent once."""
+    async with RawUpstream(lambda _: always(answer(b"alive"))) as upstream:
+        resolving(monkeypatch, [1, upstream.port])
+        client = HttpUpstream("http://api.example", UpstreamLimits())
+        assert await whole(client) == b"alive"
+        await client.close()
+    assert upstream.received[0].values("host") == ["api.example"]
+
+
+async def test_a_host_that_moved_is_found_at_its_new_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every connection asks anew where the host is."""
+    async with (
+        RawUpstream(lambda _: always(answer(b"old", "HTTP/1.1 200 OK\r\nConnection: close\r\n"))) as old,
+        RawUpstream(lambda _: always(answer(b"new"))) as new,
+    ):
+        resolving(monkeypatch, [old.port], [new.port])
+        client = HttpUpstream("http://api.example", UpstreamLimits())
+        assert await whole(client) == b"old"
+        assert [await whole(client) for _ in range(2)] == [b"new", b"new"]
+        await client.close()
+    assert new.connections == 1
+
+
+async def test_the_operators_headers_are_sent_in_place_of_the_clients() -> None:
+    """Here, so that a key is nowhere near another upstream; no error shows it."""
+    async with RawUpstream(lambda _: always(answer(b""))) as upstream:
+        client = HttpUpstream(upstream.url, UpstreamLimits(), headers={"Authorization": "Bearer secret"})
+        theirs = UpstreamRequest("GET", "/v1/x", [("authorization", "Bearer c"), ("A", "b")], None)
+        (await client.send(theirs)).close()
+        with pytest.raises(RequestError) as refused:
+            await client.send(UpstreamRequest("GET", "/v1/x\r\n", [], None))
+        await client.close()
+    assert upstream.received[0].headers[1:] == [("A", "b"), ("Authorization", "Bearer secret")]
+    assert "secret" not in repr(refused.value) + repr(client)
