@@ -190,8 +190,7 @@ class Handler:
                 observer.feed(chunk)
         except ProxyError as failure:
             exchange.error = failure.code
-            if exchange.request.transport is not None:
-                exchange.request.transport.abort()  # a clean end would pass for the whole answer
+            out.break_off()  # a clean end would pass for the whole answer
             raise ConnectionResetError(failure.code) from failure
         observer.close()
         out.trailers = response.trailers

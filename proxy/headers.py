@@ -23,6 +23,9 @@ HOP_BY_HOP = frozenset(
 )
 """Headers of one connection, never forwarded (RFC 9110, section 7.6.1)."""
 
+_NOT_FOR_CLIENTS = HOP_BY_HOP - {"trailer"}
+"""An answer's trailers go on, so what announces them does; a request's are not read."""
+
 OWN_PREFIX = "x-elision"
 """Headers that talk to or come from Elision; requests' ones never reach an upstream."""
 
@@ -60,7 +63,7 @@ def for_upstream(headers: Headers, *, body_replaced: bool) -> Headers:
 
 def for_client(headers: Headers) -> Headers:
     """Return the response headers that go on to the client."""
-    dropped = HOP_BY_HOP | named_by_connection(headers)
+    dropped = _NOT_FOR_CLIENTS | named_by_connection(headers)
     return [(name, value) for name, value in headers if name.lower() not in dropped]
 
 

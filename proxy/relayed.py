@@ -12,6 +12,7 @@ from aiohttp.http import HttpVersion10, StreamWriter
 
 from elision.proxy.errors import UpstreamError
 from elision.proxy.headers import Headers, value_of
+from elision.proxy.server import reset
 
 _SWITCHING = 101
 _NO_CONTENT = 204
@@ -65,6 +66,20 @@ class RelayedResponse(web.StreamResponse):
             lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
         self._keep_alive = keep_alive
         return _encoded(lines), chunked
+
+    def break_off(self) -> None:
+        """End the answer so that the client cannot take what it has for the whole.
+
+        A chunk or a byte that is missing says so by itself; what was sent until then may be of use.
+        """
+        transport = self._req.transport if self._req is not None else None
+        if transport is None:
+            return
+        writer = self._payload_writer
+        if isinstance(writer, StreamWriter) and writer.chunked:
+            transport.abort()
+        else:
+            reset(transport)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the answer; trailers go with the last chunk, if this hop is chunked."""

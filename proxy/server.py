@@ -7,6 +7,8 @@ and keeps a chunked body's last trailer for the next request, which is mended he
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from aiohttp.web_protocol import RequestHandler
 from elision.proxy.errors import OwnError, ProxyError, RequestError, where
 
 _DRAIN_LOOKS_S = 0.02
+_RESET = struct.pack("ii", 1, 0)
+"""`SO_LINGER` of no time: closing resets the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ class ClientConnection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what could not be read as a request (400), or a fault of ours (500)."""
         log = _log()
+        if isinstance(exc, ConnectionError):
+            raise exc  # one side is gone; the request's record says which
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("A request failed: %s", where(exc) if exc is not None else status)
         else:
@@ -187,7 +193,7 @@ class BoundedServer(web.Server):
                 while self._let_go() and not at_once.is_set():
                     await asyncio.sleep(_DRAIN_LOOKS_S)
         for transport in self._connections.values():
-            transport.abort()
+            reset(transport)
         await asyncio.sleep(0)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  aiohttp's signature
@@ -230,10 +236,21 @@ class BoundedServer(web.Server):
                 self._stalled[connection] = (taken, now)
             elif now - since >= self._limits.stalled_s:
                 _log().info("A client took nothing of its answer for %.0f s; it was let go", now - since)
-                transport.abort()
+                reset(transport)
         self._looking = None
         if self._connections:
             self._looking = self._loop.call_later(self._limits.stalled_s / 4, self._look)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Cut a client's connection so that it is an error to the client, whatever it has read.
+
+    An ordinary close would end an answer that ends with its connection as if it were whole.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
 
 
 def _close_if_silent(connection: RequestHandler) -> None:
