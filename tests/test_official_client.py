@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import openai
 import pydantic
 import pytest
 
+from elision.proxy.routing import Route, Upstreams
+from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 from fakes.raw_upstream import RawUpstream, Received, answer, chunk
-from fakes.running import proxy
+from fakes.running import Running, proxy
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Köln"}'}}
@@ -206,6 +210,70 @@ async def test_the_clients_own_retries_work_through_the_proxy() -> None:
         got = await client.chat.completions.create(model="m", messages=MESSAGES)
     assert got.choices[0].message.content == '{"a": 3}'
     assert [request.values("x-stainless-retry-count") for request in upstream.received] == [["0"], ["1"]]
+
+
+@asynccontextmanager
+async def routed(near: RawUpstream, far: RawUpstream) -> AsyncIterator[Running]:
+    """Run the proxy before `far`, under /far and with its own key, and `near`, which has the model `m`."""
+    key = {"api-key": "operator"}
+    clients = {
+        "near": HttpUpstream(near.url, UpstreamLimits()),
+        "far": HttpUpstream(far.url + "/base", UpstreamLimits(), headers=key),
+    }
+    routes = [Route("near", models=("m", "m-*")), Route("far", "/far")]
+    async with proxy(Upstreams(routes, clients)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("use", [use for use in USES if use is not refused])
+async def test_every_use_works_through_a_prefix(use: Use) -> None:
+    """The base URL names the upstream; bodies are the client's, the key is the operator's."""
+    async with RawUpstream(provider) as near, RawUpstream(below_base) as far, routed(near, far) as running:
+        results: list[object] = []
+        for base in (near.url, running.url + "/t/team/far"):
+            async with openai.AsyncOpenAI(base_url=base + "/v1", api_key="k", max_retries=0) as client:
+                results.append(await use(client))
+    [direct], [through] = near.received, far.received
+    assert results[0] == results[1]
+    assert through.target == "/base" + direct.target
+    assert without_boundary(through) == without_boundary(direct)
+    assert (through.values("authorization"), through.values("api-key")) == ([], ["operator"])
+
+
+@pytest.mark.parametrize("use", [chat, streamed, tools, structured, responses, embeddings, raw, raw_streamed])
+async def test_a_model_finds_its_upstream(use: Use) -> None:
+    """Nothing in the client says so but the model's name; every byte and header is the client's."""
+    async with RawUpstream(provider) as near, RawUpstream(below_base) as far, routed(near, far) as running:
+        results: list[object] = []
+        for base in (near.url, running.url):
+            async with openai.AsyncOpenAI(base_url=base + "/v1", api_key="k", max_retries=0) as client:
+                results.append(await use(client))
+    direct, through = near.received
+    assert results[0] == results[1]
+    assert (through.target, through.body) == (direct.target, direct.body)
+    assert comparable(through) == comparable(direct)
+    assert running.records[0].upstream == "near"
+
+
+async def test_a_model_that_no_upstream_has_is_the_clients_own_error() -> None:
+    """Which says what there is."""
+    async with (
+        RawUpstream(provider) as near,
+        RawUpstream(below_base) as far,
+        routed(near, far) as running,
+        openai.AsyncOpenAI(base_url=running.url + "/v1", api_key="k", max_retries=0) as client,
+    ):
+        with pytest.raises(openai.NotFoundError) as error:
+            await client.chat.completions.create(model="n", messages=MESSAGES)
+    assert error.value.code == "no_upstream"
+    assert "near (models m, m-*), far (under /far)" in str(error.value)
+    assert near.received + far.received == []
+
+
+async def below_base(request: Received) -> AsyncIterator[bytes]:
+    """Answer as a provider whose API is below /base."""
+    async for part in provider(replace(request, target=request.target.removeprefix("/base"))):
+        yield part
 
 
 def comparable(request: Received) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import openai
+import pytest
 
 from fakes.raw_upstream import RawUpstream, Received, chunk
 from fakes.running import request_bytes
@@ -132,3 +133,37 @@ async def test_a_tokenizer_that_cannot_be_read_keeps_the_proxy_from_being_ready(
         got = await running.post("/v1/chat/completions", BODY)
     assert "tokenizer.json" in said["tokenizers"]["mine-*"]
     assert (said["ready"], got.status) == (False, 200)
+
+
+async def test_several_upstreams_are_served_with_their_own_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a settings file and the environment, in every worker; the log names them and no key."""
+    monkeypatch.setenv("TEST_AZURE_KEY", "azure-secret")
+    async with RawUpstream(echo) as azure, RawUpstream(echo) as other:
+        settings = tmp_path / "settings.yaml"
+        entry = f"{{url: {azure.url}/openai/v1, prefix: /azure, key_env: TEST_AZURE_KEY}}"
+        settings.write_text(f"workers: 2\nupstream: {other.url}\nupstreams:\n  azure: {entry}\n")
+        async with served("--settings", str(settings)) as running:
+            paths = ("/azure/v1/chat/completions", "/t/search/azure/v1/x", "/v1/chat/completions")
+            answers = [await running.post(path, BODY) for path in paths]
+            assert await running.stop() == 0
+    assert [got.status for got in answers] == [200, 200, 200]
+    assert [request.target for request in azure.received] == ["/openai/v1/chat/completions", "/openai/v1/x"]
+    assert {tuple(request.values("authorization")) for request in azure.received} == {
+        ("Bearer azure-secret",)
+    }
+    assert [request.values("authorization") for request in other.received] == [[]]
+    log = "".join(running.log)
+    assert f"azure {azure.url}/openai" in log
+    assert ("upstream=azure" in log, "upstream=default" in log, "azure-secret" in log) == (True, True, False)
+
+
+async def test_a_key_that_is_missing_is_told_before_the_start(tmp_path: Path) -> None:
+    """One line with the variable's name; nothing listens."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("upstreams: {azure: {url: http://127.0.0.1:1, key_env: TEST_NO_SUCH_KEY}}\n")
+    async with served("--settings", str(settings)) as running:
+        assert await running.process.wait() == 2
+    [line] = running.log
+    assert line.startswith("error: upstreams.azure.key_env: the variable TEST_NO_SUCH_KEY is not set")

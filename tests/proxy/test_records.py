@@ -78,3 +78,12 @@ def test_the_log_line_holds_figures_and_the_path_only(caplog: pytest.LogCaptureF
         "prompt_tokens": 410,
         "completion_tokens": 7,
     }
+
+
+def test_the_log_names_the_upstream_where_there_are_several(caplog: pytest.LogCaptureFixture) -> None:
+    """One alone has no name, and goes without saying."""
+    with caplog.at_level(logging.INFO, logger="elision.requests"):
+        for name in ("azure", ""):
+            LogSink().add(RequestRecord("id", "GET", "/v1/models", 200, upstream=name))
+    figures = [line.__dict__["figures"] for line in caplog.records]
+    assert [figure.get("upstream") for figure in figures] == ["azure", None]
