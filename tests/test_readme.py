@@ -1,11 +1,14 @@
 """What the README shows is true: its policy loads, its commands, headers and methods exist."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import typer.main
 
 from elision.compressors.registry import method_names
+from elision.config.settings import load_settings, with_upstreams
+from elision.config.upstreams import UpstreamEntry
 from elision.policies.model import KEEP, Mode
 from elision.proxy.cli import app
 from elision.proxy.policy_source import load_policies
@@ -27,11 +30,27 @@ def rows(title: str) -> list[list[str]]:
 
 def test_the_policy_is_a_valid_one(tmp_path: Path) -> None:
     """Whoever copies it has a policy that loads."""
-    [text] = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    [text] = re.findall(r"```yaml\n(.*?)```", section("A policy"), re.DOTALL)
     (tmp_path / "default.yaml").write_text(text, encoding="utf-8")
     policy = load_policies(tmp_path, method_names()).default
     assert policy is not None
     assert (policy.name, policy.mode, len(policy.rules)) == ("careful", Mode.ENFORCE, 2)
+
+
+def test_the_upstreams_are_valid_ones(tmp_path: Path) -> None:
+    """Whoever copies them has a settings file that serves."""
+    [text] = re.findall(r"```yaml\n(.*?)```", section("Several upstreams"), re.DOTALL)
+    (tmp_path / "settings.yaml").write_text(text, encoding="utf-8")
+    settings = load_settings(tmp_path / "settings.yaml", {}, {})
+    upstreams = with_upstreams(settings, {"AZURE_KEY": "a", "LOCAL_KEY": "b"}).upstreams
+    assert [entry.headers for entry in upstreams.values()] == [
+        {},
+        {"api-key": "a"},
+        {"Authorization": "Bearer b"},
+    ]
+    keys = {field.name for field in fields(UpstreamEntry)}
+    named = {key for row in rows("Several upstreams") for key in re.findall(r"`(\w+)`", row[0])}
+    assert named <= keys
 
 
 def test_the_table_of_methods_names_those_that_exist() -> None:
@@ -42,7 +61,9 @@ def test_the_table_of_methods_names_those_that_exist() -> None:
 
 def test_the_table_of_headers_names_those_that_are_sent() -> None:
     """A report with everything in it sends what the table lists, beside the two of every answer."""
-    full = Report("team", "policy", "enforce", ("m",), 9, 5, "o200k_base", ("context:9>5",), "hit", ("late",), 3)
+    full = Report(
+        "team", "policy", "enforce", ("m",), 9, 5, "o200k_base", ("context:9>5",), "hit", ("late",), 3
+    )
     sent = {name for name, _ in full.headers()} | {"x-elision-request-id", "x-elision-overhead-ms"}
     assert {row[0].strip("`") for row in rows("What answers say")} == sent
 
