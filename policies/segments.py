@@ -1,34 +1,28 @@
-"""Cutting a prompt's texts into segments: what instructs, what is asked, what is material.
+"""Cutting a prompt's texts into segments: what instructs, what shows, what is asked, what is material.
 
 Pure, and linear in the length of the texts. A message is judged by itself alone, never by its
 distance from the conversation's end, so that it is cut alike in every turn that repeats it
-(promise 4). Only long user messages are cut; every other text is one segment. Where it is not
-plain what a paragraph is, it counts as question, which is kept unless a rule names it.
+(promise 4); the one exception is what a policy itself says of the conversation's first messages.
+Lengths decide where tokens would, so each segment is counted once, and cuts are the same for every
+model. Questions and material are told apart in `paragraphs`, exemplars found in `demonstrations`,
+whole documents in `documents`, material in system messages in `knowledge`.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from elision.policies.model import Kind, PromptText, Segment
+from elision.policies.demonstrations import exemplars
+from elision.policies.documents import documents
+from elision.policies.knowledge import knowledge
+from elision.policies.marks import Marked
+from elision.policies.model import FewShot, Kind, Mark, PromptText, Segment
+from elision.policies.outline import Outline, outline
+from elision.policies.paragraphs import asked, edges_apart, paragraphs_of
 
-SHORT_MESSAGE_TOKENS = 300
-"""A user message of no more tokens is not cut: it is all question."""
-QUESTION_TOKENS = 200
-"""A longer paragraph is no question."""
-OPENING_TOKENS = 60
-"""A first paragraph of no more tokens is kept: it may say how to answer."""
-CLOSING_TOKENS = 16
-"""A last part of no more tokens that asks nothing ("Thanks!", "Answer:") takes one more with it."""
-CLOSING_PARAGRAPHS = 4
-"""So many paragraphs at most are joined in search of the question."""
-OPENING_PARAGRAPHS = 8
-"""So many paragraphs at most are kept before a mark that says that the material begins."""
-
-# Prose has four or five characters to a token, never so many; longer texts need not be counted.
-_CHARACTERS_PER_TOKEN = 32
+Count = Callable[[str], int]
+Span = tuple[int, int]
 
 _ROLES = {
     "system": Kind.INSTRUCTION,
@@ -36,214 +30,242 @@ _ROLES = {
     "tool": Kind.TOOL_RESULT,
     "function": Kind.TOOL_RESULT,
     "assistant": Kind.HISTORY,
+    "user": Kind.QUESTION,
 }
-# Atomic, because a CRLF must not be taken for the two line ends of an empty line.
-_GAP = re.compile(r"(?>\r\n|\n|\r)[^\S\r\n]*+(?>\r\n|\n|\r)\s*+")
-_FENCE = re.compile(r"^[ \t]{0,3}(```|~~~)[^\r\n]*(?:\r\n?|\n|\Z)", re.MULTILINE)
-_QUESTION = re.compile(r"^[ \t#*_]{0,6}(?:question|query|q\d{0,3})\b[^\r\n]{0,20}:", re.I | re.MULTILINE)
-# "Context:", "<documents>": the material begins.
-_NAMES = r"(?:contexts?|documents?|passages?|articles?|texts?|sources?|transcripts?|search[ _]results?)"
-_MATERIAL = re.compile(rf"^[ \t#*_]{{0,6}}(?:{_NAMES}\b[^\r\n]{{0,30}}:|<{_NAMES}\b)", re.I | re.MULTILINE)
-# A line of dashes, or one closing tag: the material begins or ends.
-_LINE_END = r"[ \t]*(?:\r\n?|\n|\Z)"
-_RULE = re.compile(rf"^[ \t]{{0,8}}(?:[-=_*~]{{3,200}}|</[\w:.-]{{1,40}}>){_LINE_END}", re.MULTILINE)
-# Latin, Greek, Arabic, full-width, Armenian, Ethiopic; not the one of a URL.
-_ASKS = re.compile("[?\u037e\u061f\uff1f\u055e\u1367](?![\\w/&=])")
-_SENTENCE = re.compile(r"[\w\"'\u00ab\u201c\u00bf\u00a1(*]")
+_INSTRUCTING = frozenset(("system", "developer"))
+_EXAMPLE_NAMES = frozenset(("example_user", "example_assistant"))
+_NO_MARKS = Marked()
+_DEFAULT = FewShot()
 
-_LONGEST_RULE = 300
-
-Count = Callable[[str], int]
+Message = list[tuple[int, PromptText]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Paragraph:
-    """Characters `start` to `end` of prompt text `source`, the blank lines after it included."""
+class _Part:
+    """Characters `start` to `end` of a text without its tags; pieces are relative to `start`."""
 
-    source: int
     start: int
     end: int
-    text: str
+    kind: Kind
+    pieces: tuple[Span, ...] = ()
 
 
-def cut(texts: Sequence[PromptText], count: Count) -> tuple[Segment, ...]:
+@dataclass(frozen=True, slots=True)
+class _Cutting:
+    """How a message's texts are cut, and what is in force."""
+
+    count: Count
+    few_shot: FewShot
+    read: Callable[[str], Marked] | None
+
+    def message(self, message: Message, turn: int, shown: bool) -> Iterator[Segment]:
+        """Yield the segments of a message that is, or is not, `shown` as a demonstration."""
+        marked = {source: self.read(text.text) if self.read else _NO_MARKS for source, text in message}
+        clean = {source: _without(text.text, marked[source].tags) for source, text in message}
+        parts = self._parts(message[0][1].role, clean, shown)
+        found: list[tuple[int, PromptText, _Part, Mark | None, bool, int]] = []
+        block: dict[Kind, int] = {}
+        for source, text in message:
+            for part, mark, tag in _placed(text, parts[source], marked[source]):
+                tokens = self.count(text.text[part.start : part.end])
+                block[part.kind] = block.get(part.kind, 0) + (0 if tag else tokens)
+                found.append((source, text, part, mark, tag, tokens))
+        for source, text, part, mark, tag, tokens in found:
+            start, end, kind = part.start, part.end, part.kind
+            yield Segment(
+                source, start, end, kind, text.role, text.text[start:end], tokens,
+                text.message, turn, block[kind], part.pieces, mark, tag,
+            )  # fmt: skip
+
+    def _parts(self, role: str, clean: dict[int, str], shown: bool) -> dict[int, list[_Part]]:
+        """Return what each text of a message is made of."""
+        if shown:
+            return {source: _whole(text, Kind.DEMONSTRATIONS) for source, text in clean.items()}
+        if role == "user":
+            return _user(clean, self.few_shot.inside)
+        if role in _INSTRUCTING:
+            return {source: _instruction(text, self.few_shot.inside) for source, text in clean.items()}
+        # A role that we do not know may instruct; instructions are kept.
+        kind = _ROLES.get(role, Kind.INSTRUCTION)
+        return {source: _whole(text, kind) for source, text in clean.items()}
+
+
+def cut(
+    texts: Sequence[PromptText],
+    count: Count,
+    *,
+    few_shot: FewShot = _DEFAULT,
+    read: Callable[[str], Marked] | None = None,
+) -> tuple[Segment, ...]:
     """Cut a request's texts into segments.
 
     Args:
         texts: all texts of a request, in the order of its body.
-        count: tokens of a text, as the target model counts them.
+        count: tokens of a text, as the target model counts them; called once for each segment.
+        few_shot: what counts as demonstrations.
+        read: finds a text's inline marks; None: there are none.
     Returns: in the order of the texts; those of one text concatenate to it exactly. An empty
         text has no segment.
     """
+    messages = [list(group) for _, group in groupby(enumerate(texts), key=lambda pair: _key(pair[1]))]
+    shown = _shown(messages, few_shot)
+    cutting = _Cutting(count, few_shot, read)
     segments: list[Segment] = []
-    numbered = enumerate(texts)
-    for _, group in groupby(numbered, key=lambda pair: (pair[1].message, pair[1].role)):
-        message = list(group)
-        role = message[0][1].role
-        if role == "user":
-            segments += _user(message, count)
-        else:
-            # A role that we do not know may instruct; instructions are kept.
-            kind = _ROLES.get(role, Kind.INSTRUCTION)
-            segments += (
-                _segment(text, source, (0, len(text.text)), kind, count)
-                for source, text in message
-                if text.text
-            )
+    turn, before = 0, -1
+    for number, message in enumerate(messages):
+        text = message[0][1]
+        turn += _begins_turn(text, number in shown, before)
+        before = text.message
+        segments += cutting.message(message, turn, number in shown)
     return tuple(segments)
 
 
-def _user(message: Sequence[tuple[int, PromptText]], count: Count) -> Iterator[Segment]:
-    """Cut one user message; its parts are read as one text that goes on."""
-    parts = (part for source, text in message for part in _paragraphs(source, text.text))
-    paragraphs = _last_line_apart(list(parts), count)
-    texts = dict(message)
-    asked = _asked(paragraphs, count)
-    kinds = (Kind.QUESTION if number in asked else Kind.CONTEXT for number in range(len(paragraphs)))
-    pairs = zip(paragraphs, kinds, strict=True)
-    for (source, kind), group in groupby(pairs, key=lambda pair: (pair[0].source, pair[1])):
-        run = [paragraph for paragraph, _ in group]
-        yield _segment(texts[source], source, (run[0].start, run[-1].end), kind, count)
+def _key(text: PromptText) -> tuple[int, str]:
+    return text.message, text.role
 
 
-def _segment(text: PromptText, source: int, span: tuple[int, int], kind: Kind, count: Count) -> Segment:
+def _begins_turn(text: PromptText, shown: bool, before: int) -> bool:
+    """Whether a turn begins with a message: the assistant's, or one after a message without texts.
+
+    Such a message is mostly an assistant's that calls tools and says nothing.
+    """
+    if before < 0:
+        return False
+    return (text.role == "assistant" and not shown and text.message != before) or text.message > before + 1
+
+
+def _shown(messages: Sequence[Message], few_shot: FewShot) -> frozenset[int]:
+    """Return which messages are demonstrations as a whole.
+
+    Leading pairs are so only if all of them are there: a conversation that is too young to have
+    had examples has its first question taken for a question.
+    """
+    named = {n for n, message in enumerate(messages) if message[0][1].name in _EXAMPLE_NAMES}
+    first = next((n for n, message in enumerate(messages) if message[0][1].role not in _INSTRUCTING), 0)
+    leading = range(first, first + 2 * few_shot.leading_pairs)
+    wanted = ("user", "assistant") * few_shot.leading_pairs
+    roles = tuple(message[0][1].role for message in messages[first : first + len(wanted)])
+    return frozenset((named if few_shot.named else set()) | (set(leading) if roles == wanted else set()))
+
+
+def _whole(text: str, kind: Kind) -> list[_Part]:
+    """Return a text as one part."""
+    if not text:
+        return []
+    return [_Part(0, len(text), kind, documents(text) if kind is Kind.TOOL_RESULT else ())]
+
+
+def _user(clean: dict[int, str], inside: bool) -> dict[int, list[_Part]]:
+    """Cut a user's message; its texts are read as one that goes on."""
+    outlines = {source: outline(text) for source, text in clean.items()}
+    parts: dict[int, list[_Part]] = {}
+    paragraphs = []
+    for source, read in outlines.items():
+        parts[source], rest = _demonstrations(read, inside, False)
+        for start, end in rest:
+            paragraphs += paragraphs_of(source, read, start, end)
+    paragraphs = edges_apart(paragraphs)
+    chosen = asked(paragraphs)
+    kinds = [Kind.QUESTION if number in chosen else Kind.CONTEXT for number in range(len(paragraphs))]
+    runs: list[list[int]] = []
+    for number, paragraph in enumerate(paragraphs):
+        before = paragraphs[number - 1]
+        goes_on = number and before.source == paragraph.source and before.end == paragraph.start
+        if runs and goes_on and kinds[number] is kinds[number - 1]:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    for run in runs:
+        first, last = paragraphs[run[0]], paragraphs[run[-1]]
+        parts[first.source].append(_part(outlines[first.source], (first.start, last.end), kinds[run[0]]))
+    return {source: sorted(found, key=lambda part: part.start) for source, found in parts.items()}
+
+
+def _instruction(text: str, inside: bool) -> list[_Part]:
+    """Cut a system message: exemplars and material where they are plainly marked, else instruction."""
+    read = outline(text)
+    parts, rest = _demonstrations(read, inside, True)
+    for start, end in rest:
+        at = start
+        for begin, stop in knowledge(read, start, end):
+            if at < begin:
+                parts.append(_Part(at, begin, Kind.INSTRUCTION))
+            parts.append(_part(read, (begin, stop), Kind.CONTEXT))
+            at = stop
+        if at < end:
+            parts.append(_Part(at, end, Kind.INSTRUCTION))
+    return sorted(parts, key=lambda part: part.start)
+
+
+def _demonstrations(read: Outline, inside: bool, instructs: bool) -> tuple[list[_Part], list[Span]]:
+    """Return the exemplars in a text, and the spans that hold none."""
+    parts: list[_Part] = []
+    rest: list[Span] = []
+    at = 0
+    for found in exemplars(read, instructs) if inside else ():
+        rest.append((at, found.start))
+        pieces = tuple((start - found.start, end - found.start) for start, end in found.spans)
+        parts.append(_Part(found.start, found.end, Kind.DEMONSTRATIONS, _several(pieces)))
+        at = found.end
+    rest.append((at, len(read.text)))
+    return parts, [(start, end) for start, end in rest if start < end]
+
+
+def _part(read: Outline, span: Span, kind: Kind) -> _Part:
     start, end = span
-    piece = text.text[start:end]
-    return Segment(source, start, end, kind, text.role, piece, count(piece), text.message)
+    return _Part(start, end, kind, documents(read.text[start:end]) if kind is Kind.CONTEXT else ())
 
 
-def _asked(paragraphs: Sequence[_Paragraph], count: Count) -> frozenset[int]:
-    """Return the indices of a user message's paragraphs that are its question."""
-    everything = frozenset(range(len(paragraphs)))
-    whole = "".join(paragraph.text for paragraph in paragraphs)
-    if len(paragraphs) < 2 or _fits(whole, SHORT_MESSAGE_TOKENS, count):
-        return everything
-    last = _closing(paragraphs, count)
-    opening = _opening(paragraphs, count, QUESTION_TOKENS if not last else OPENING_TOKENS)
-    return frozenset(last | opening) or everything
+def _several(pieces: tuple[Span, ...]) -> tuple[Span, ...]:
+    return pieces if len(pieces) > 1 else ()
 
 
-def _opening(paragraphs: Sequence[_Paragraph], count: Count, limit: int) -> set[int]:
-    """Return the first paragraphs that ask or say how to answer.
-
-    Those are all before the mark where the material begins, if they are few; without a mark, the
-    first if it has at most `limit` tokens, or asks.
-    """
-    head = ""
-    for number, paragraph in enumerate(paragraphs[:OPENING_PARAGRAPHS]):
-        marked = _MATERIAL.match(paragraph.text.lstrip()) or _is_closed(head)
-        if marked and number and _fits(head, SHORT_MESSAGE_TOKENS, count):
-            return set(range(number))
-        head += paragraph.text
-    first = paragraphs[0].text
-    return {0} if _fits(first, QUESTION_TOKENS if _asks(first) else limit, count) else set()
+def _without(text: str, tags: Sequence[Span]) -> str:
+    """Return a text without its tags."""
+    if not tags:
+        return text
+    ends = [0, *(end for _, end in tags)]
+    starts = [*(start for start, _ in tags), len(text)]
+    return "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
 
 
-def _closing(paragraphs: Sequence[_Paragraph], count: Count) -> set[int]:
-    """Return the last paragraphs that ask; none where the message ends in material.
-
-    Below a question, what asks nothing is material unless it is as short as an opening.
-    """
-    limit = OPENING_TOKENS if _asks_shortly(paragraphs[0].text, count) else QUESTION_TOKENS
-    chosen: set[int] = set()
-    text = ""
-    end = len(paragraphs)
-    for number in range(end - 1, max(-1, end - 1 - CLOSING_PARAGRAPHS), -1):
-        text = paragraphs[number].text + text
-        asks = _asks(text)
-        if not _fits(text, QUESTION_TOKENS if asks else limit, count):
-            break
-        chosen.add(number)
-        if asks or not _fits(text, CLOSING_TOKENS, count):
-            break
-    return chosen | _after_material(paragraphs, count)
-
-
-def _after_material(paragraphs: Sequence[_Paragraph], count: Count) -> set[int]:
-    """Return the last paragraphs if they follow a line that closes the material, and are short."""
-    end = len(paragraphs)
-    for number in range(end - 1, max(0, end - 1 - CLOSING_PARAGRAPHS), -1):
-        if _is_closed(paragraphs[number - 1].text):
-            text = "".join(paragraph.text for paragraph in paragraphs[number:])
-            return set(range(number, end)) if _fits(text, QUESTION_TOKENS, count) else set()
-    return set()
+def _placed(
+    text: PromptText, parts: Sequence[_Part], marked: Marked
+) -> Iterator[tuple[_Part, Mark | None, bool]]:
+    """Yield a text's parts where they stand in it, its tags between them, and what marks say of each."""
+    if not marked.tags:
+        yield from ((part, None, False) for part in parts)
+        return
+    kind = parts[0].kind if parts else _ROLES.get(text.role, Kind.INSTRUCTION)
+    starts = [start for start, _, _ in marked.regions]
+    gone = 0
+    tags = iter(marked.tags)
+    tag = next(tags, None)
+    for part in parts:
+        at, kind = part.start, part.kind
+        while tag is not None and tag[0] - gone < part.end:
+            if at < tag[0] - gone:
+                yield _moved(part, (at, tag[0] - gone), gone), _mark_at(marked, starts, at + gone), False
+                at = tag[0] - gone
+            yield _Part(*tag, kind), None, True
+            gone += tag[1] - tag[0]
+            tag = next(tags, None)
+        yield _moved(part, (at, part.end), gone), _mark_at(marked, starts, at + gone), False
+    for last in (tag, *tags):
+        if last is not None:
+            yield _Part(*last, kind), None, True
 
 
-def _is_closed(text: str) -> bool:
-    """Whether a text's last line is a line of dashes, the end of a fence, or a closing tag."""
-    lines = text[-_LONGEST_RULE:].rstrip().splitlines()
-    return bool(lines and _RULE.fullmatch(lines[-1]))
+def _moved(part: _Part, span: Span, gone: int) -> _Part:
+    """Return what of a part lies in `span`, moved by as many characters as tags took before it."""
+    start, end = span
+    offset = start - part.start
+    inside = ((a - offset, b - offset) for a, b in part.pieces if offset <= a and b <= end - part.start)
+    return _Part(start + gone, end + gone, part.kind, _several(tuple(inside)))
 
 
-def _asks_shortly(text: str, count: Count) -> bool:
-    return _asks(text) and _fits(text, QUESTION_TOKENS, count)
-
-
-def _asks(text: str) -> bool:
-    """Whether a paragraph says of itself that it is a question."""
-    return bool(_QUESTION.match(text.lstrip()) or _ASKS.search(text))
-
-
-def _fits(text: str, limit: int, count: Count) -> bool:
-    stripped = text.strip()
-    return len(stripped) <= limit * _CHARACTERS_PER_TOKEN and count(stripped) <= limit
-
-
-def _last_line_apart(paragraphs: list[_Paragraph], count: Count) -> list[_Paragraph]:
-    """Part the last line of a message from a long paragraph: the question may stand there.
-
-    Where the message opens with a question, a last line that asks nothing is material. So is one
-    that begins like markup or JSON, which would be broken by the cut.
-    """
-    if not paragraphs or _fits(paragraphs[-1].text, QUESTION_TOKENS, count):
-        return paragraphs
-    *before, last = paragraphs
-    body = last.text.rstrip()
-    cut_at = max(body.rfind("\n"), body.rfind("\r")) + 1
-    line = last.text[cut_at:]
-    opening_asks = bool(before) and _asks_shortly(before[0].text, count)
-    if not cut_at or not _SENTENCE.match(line.lstrip()) or (opening_asks and not _asks(line)):
-        return paragraphs
-    middle = last.start + cut_at
-    rest = _Paragraph(last.source, last.start, middle, last.text[:cut_at])
-    return [*before, rest, _Paragraph(last.source, middle, last.end, line)]
-
-
-def _paragraphs(source: int, text: str) -> Iterator[_Paragraph]:
-    """Cut a text into paragraphs that concatenate to it; blank lines go with what precedes."""
-    start = 0
-    for end in (*_starts(text), len(text)):
-        if text[start:end].strip() or (end == len(text) and start < end):
-            yield _Paragraph(source, start, end, text[start:end])
-            start = end
-
-
-def _starts(text: str) -> list[int]:
-    """Return where paragraphs begin: after empty lines and fenced code, and at "Question:" and the like.
-
-    Fenced code is never cut. A fence that is not closed is none, lest it hide a question.
-    """
-    fences = list(_fences(text))
-    marks = [match.end() for match in _GAP.finditer(text)]
-    marks += [match.end() for match in _RULE.finditer(text)]
-    marks += [match.start() for mark in (_QUESTION, _MATERIAL) for match in mark.finditer(text)]
-    ends = [end for _, end in fences]
-    openings = [start for start, _ in fences]
-    outside = (at for at in marks if not _within(at, openings, ends))
-    return sorted({*outside, *ends} - {0, len(text)})
-
-
-def _within(at: int, openings: Sequence[int], ends: Sequence[int]) -> bool:
-    number = bisect_left(openings, at) - 1
-    return number >= 0 and at < ends[number]
-
-
-def _fences(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of fenced code, fences and the last one's line end included."""
-    opened: re.Match[str] | None = None
-    for mark in _FENCE.finditer(text):
-        if opened is None:
-            opened = mark
-        elif mark[1] == opened[1]:
-            yield opened.start(), mark.end()
-            opened = None
+def _mark_at(marked: Marked, starts: Sequence[int], at: int) -> Mark | None:
+    number = bisect_left(starts, at + 1) - 1
+    if number >= 0 and at < marked.regions[number][1]:
+        return marked.regions[number][2]
+    return None

@@ -44,7 +44,7 @@ def test_other_roles_texts_are_one_segment_each(role: str, kind: Kind) -> None:
     """A role that is not known may instruct, and instructions are kept."""
     text = f"{DOCUMENT}\n\nWhat now?"
     assert cut([PromptText("/p", 3, role, text)], words) == (
-        Segment(0, 0, len(text), kind, role, text, words(text), 3),
+        Segment(0, 0, len(text), kind, role, text, words(text), 3, 0, words(text)),
     )
 
 

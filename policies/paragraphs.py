@@ -1,0 +1,297 @@
+"""What a user's message asks, and what it brings along: its paragraphs, told apart.
+
+Pure, and linear in the message's length. A message is judged by itself alone, and by lengths
+instead of token counts, so that it is cut alike in every turn and for every model. Where it is not
+plain what a paragraph is, it counts as question, which is kept unless a rule names it.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from elision.policies.cues import MATERIAL_TAGS, QUESTION_TAGS, Cue
+from elision.policies.outline import Outline, Region, Sign, end_of_line, regions, size
+
+SHORT_MESSAGE_TOKENS = 300
+"""A user message of no more tokens is not cut: it is all question."""
+QUESTION_TOKENS = 200
+"""A longer paragraph is no question."""
+OPENING_TOKENS = 60
+"""A first paragraph of no more tokens is kept: it may say how to answer."""
+OPENINGS_TOKENS = 120
+"""So many tokens at most are kept of first paragraphs that neither ask nor end before a mark."""
+CLOSING_TOKENS = 16
+"""A last part of no more tokens that asks nothing ("Thanks!", "Answer:") takes one more with it."""
+CLOSING_PARAGRAPHS = 4
+"""So many paragraphs at most are joined in search of the question."""
+LIST_PARAGRAPHS = 12
+"""So many at most where they are the items of a list."""
+OPENING_PARAGRAPHS = 8
+"""So many paragraphs at most are kept before a mark that says that the material begins."""
+ENCLOSED_SHARE = 0.6
+"""Where fences and tags hold this share of a message, short paragraphs outside of them are asked."""
+
+# Latin, Greek, Arabic, full-width, Armenian, Ethiopic; not the one of a URL.
+_ASKS = re.compile("[?\u037e\u061f\uff1f\u055e\u1367](?![\\w/&=])")
+_SENTENCE = re.compile(r"[\w\"'\u00ab\u201c\u00bf\u00a1(*]")
+_CLOSED = re.compile(r"[-=_*~]{3,200}|\#{3,200}|</[\w:.-]{1,40}>")
+_ITEM = re.compile(r"[ \t]*(?:[-*+•·] |\(?\d{1,3}[.)、．] ?|\(?[a-zA-Z][.)] |[①-⑳])")
+_LEADS_IN = re.compile("[:：][ \t*_]*\\Z")
+_LONGEST_CLOSE = 300
+
+
+class Settled(Enum):
+    """What tags and fences say of a paragraph, whatever it looks like."""
+
+    OPEN = auto()
+    ASKED = auto()
+    MATERIAL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Characters `start` to `end` of prompt text `source`, the empty lines after it included.
+
+    Attributes:
+        cue: what the label says that it begins with.
+    """
+
+    source: int
+    start: int
+    end: int
+    text: str
+    settled: Settled
+    cue: Cue = Cue.NOTHING
+
+
+def asked(paragraphs: Sequence[Paragraph]) -> frozenset[int]:
+    """Return the indices of a user message's paragraphs that are its question; the rest is material."""
+    everything = frozenset(range(len(paragraphs)))
+    sizes = [size(paragraph.text) for paragraph in paragraphs]
+    whole = sum(sizes)
+    if len(paragraphs) < 2 or whole <= SHORT_MESSAGE_TOKENS:
+        return everything
+    material = {n for n in everything if paragraphs[n].settled is Settled.MATERIAL}
+    chosen = {n for n in everything if paragraphs[n].settled is Settled.ASKED}
+    chosen |= _closing(paragraphs) | _labelled(paragraphs)
+    chosen |= _opening(paragraphs, OPENING_TOKENS if chosen else QUESTION_TOKENS)
+    if sum(sizes[n] for n in material) >= ENCLOSED_SHARE * whole:
+        chosen |= {n for n in everything if sizes[n] <= QUESTION_TOKENS}
+    return frozenset(chosen - material) or everything
+
+
+def paragraphs_of(source: int, read: Outline, start: int, end: int) -> list[Paragraph]:
+    """Cut a part of a text into paragraphs that concatenate to it; empty lines go with what precedes.
+
+    Fenced code, and what stands between tags that say what it is, is one paragraph each.
+    """
+    text = read.text
+    found = regions(read, MATERIAL_TAGS | QUESTION_TAGS)
+    within = [region for region in found if start <= region.start and region.end <= end]
+    meant = {_first_letter(text, line.start): line.cue for line in read.lines if line.cue is not Cue.NOTHING}
+    settled = {_first_letter(text, region.start): _settled(region) for region in within}
+    made: list[Paragraph] = []
+    for after in [*(at for at in _starts(read, within) if start < at < end), end]:
+        part = text[start:after]
+        body = part.lstrip()
+        if body or (after == end and part):
+            at = after - len(body)
+            kind = settled.get(at, Settled.OPEN)
+            made.append(Paragraph(source, start, after, part, kind, meant.get(at, Cue.NOTHING)))
+            start = after
+    return made
+
+
+def edges_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
+    """Part the first and the last line of a message from long paragraphs: what is asked may stand there."""
+    return _last_line_apart(_first_line_apart(paragraphs))
+
+
+def _starts(read: Outline, within: Sequence[Region]) -> list[int]:
+    """Return where paragraphs may begin: after empty lines and rules, around regions, at labels."""
+    places = set(read.gaps)
+    for line in read.lines:
+        if line.sign in (Sign.RULE, Sign.CLOSE):
+            places.add(end_of_line(read.text, line.end))
+        elif line.cue in (Cue.QUESTION, Cue.MATERIAL) or (
+            line.sign is Sign.OPEN and line.name in MATERIAL_TAGS
+        ):
+            places.add(line.start)
+    starts = [region.start for region in within]
+    return sorted({place for place in places if not _inside(place, within, starts)} | _borders(within))
+
+
+def _borders(within: Sequence[Region]) -> set[int]:
+    return {place for region in within for place in (region.start, region.end)}
+
+
+def _inside(place: int, within: Sequence[Region], starts: Sequence[int]) -> bool:
+    number = bisect_right(starts, place) - 1
+    return number >= 0 and place < within[number].end
+
+
+def _settled(region: Region) -> Settled:
+    return Settled.ASKED if region.name in QUESTION_TAGS else Settled.MATERIAL
+
+
+def _first_letter(text: str, at: int) -> int:
+    """Return the place of what follows a line's indentation."""
+    while at < len(text) and text[at] in " \t":
+        at += 1
+    return at
+
+
+def _opening(paragraphs: Sequence[Paragraph], limit: int) -> set[int]:
+    """Return the first paragraphs that ask or say how to answer.
+
+    Those are all before the mark where the material begins, if they are few; without a mark, the
+    first if it has at most `limit` tokens, or asks, and short ones below it.
+    """
+    if _begins_material(paragraphs, 0):
+        return set()
+    head = 0.0
+    for number, paragraph in enumerate(paragraphs[:OPENING_PARAGRAPHS]):
+        if number and head <= SHORT_MESSAGE_TOKENS and _begins_material(paragraphs, number):
+            return set(range(number))
+        head += size(paragraph.text)
+    first = paragraphs[0]
+    short = _fits(first, limit) or (_fits(first, QUESTION_TOKENS) and _asks(first))
+    return _first_ones(paragraphs) if short else set()
+
+
+def _first_ones(paragraphs: Sequence[Paragraph]) -> set[int]:
+    """Return the first paragraph and the short ones below it, until one leads in what follows."""
+    chosen = {0}
+    total = size(paragraphs[0].text)
+    for number in range(1, min(CLOSING_PARAGRAPHS, len(paragraphs))):
+        total += size(paragraphs[number].text)
+        if _leads_in(paragraphs[number - 1]) or not _fits(paragraphs[number], OPENING_TOKENS):
+            break
+        if total > OPENINGS_TOKENS:
+            break
+        chosen.add(number)
+    return chosen
+
+
+def _begins_material(paragraphs: Sequence[Paragraph], number: int) -> bool:
+    paragraph = paragraphs[number]
+    if paragraph.settled is Settled.MATERIAL or paragraph.cue is Cue.MATERIAL:
+        return True
+    return number > 0 and _is_closed(paragraphs[number - 1].text)
+
+
+def _closing(paragraphs: Sequence[Paragraph]) -> set[int]:
+    """Return the last paragraphs that ask; none where the message ends in material.
+
+    Below a question, what asks nothing is material unless it is as short as an opening.
+    """
+    asks_first = _fits(paragraphs[0], QUESTION_TOKENS) and _asks(paragraphs[0])
+    chosen: set[int] = set()
+    total = 0.0
+    end = len(paragraphs)
+    for number in range(end - 1, max(-1, end - 1 - CLOSING_PARAGRAPHS), -1):
+        paragraph = paragraphs[number]
+        total += size(paragraph.text.strip())
+        asks = total <= QUESTION_TOKENS and any(_asks(p) for p in paragraphs[number:])
+        limit = OPENING_TOKENS if asks_first and not asks else QUESTION_TOKENS
+        if paragraph.settled is Settled.MATERIAL or total > limit:
+            break
+        chosen.add(number)
+        if asks or total > CLOSING_TOKENS:
+            break
+    if chosen and not asks_first:
+        chosen |= _above(paragraphs, min(chosen))
+    return chosen | _after_material(paragraphs)
+
+
+def _above(paragraphs: Sequence[Paragraph], top: int) -> set[int]:
+    """Return what belongs to a closing from `top` on: its list, its lead-in, a question shortly before."""
+    first = top
+    while first and _ITEM.match(paragraphs[first].text) and top - first < LIST_PARAGRAPHS:
+        first -= 1
+    if first < top and _fits(paragraphs[first], QUESTION_TOKENS):
+        return set(range(first, top)) if _leads_in(paragraphs[first]) else set()
+    for number in range(top - 1, max(-1, top - CLOSING_PARAGRAPHS), -1):
+        paragraph = paragraphs[number]
+        if paragraph.settled is Settled.MATERIAL or not _fits(paragraph, OPENING_TOKENS):
+            break
+        if _asks(paragraph) or (number == top - 1 and _leads_in(paragraph)):
+            return set(range(number, top))
+    return set()
+
+
+def _after_material(paragraphs: Sequence[Paragraph]) -> set[int]:
+    """Return the last paragraphs if they follow the plain end of material, and are short."""
+    end = len(paragraphs)
+    total = 0.0
+    for number in range(end - 1, max(0, end - 1 - OPENING_PARAGRAPHS), -1):
+        total += size(paragraphs[number].text)
+        before = paragraphs[number - 1]
+        if total > SHORT_MESSAGE_TOKENS or paragraphs[number].settled is Settled.MATERIAL:
+            break
+        if before.settled is Settled.MATERIAL or _is_closed(before.text):
+            return set(range(number, end))
+    return set()
+
+
+def _labelled(paragraphs: Sequence[Paragraph]) -> set[int]:
+    """Return the paragraph that calls itself the question, unless so many do that they are material."""
+    found = {n for n, paragraph in enumerate(paragraphs) if paragraph.cue is Cue.QUESTION}
+    return {n for n in found if _fits(paragraphs[n], QUESTION_TOKENS)} if len(found) <= 2 else set()
+
+
+def _is_closed(text: str) -> bool:
+    """Whether a text's last line is a line of dashes or a closing tag."""
+    lines = text[-_LONGEST_CLOSE:].rstrip().splitlines()
+    return bool(lines and _CLOSED.fullmatch(lines[-1].strip()))
+
+
+def _asks(paragraph: Paragraph) -> bool:
+    """Whether a paragraph says of itself that it is a question, or a task."""
+    return paragraph.cue in (Cue.QUESTION, Cue.TASK) or bool(_ASKS.search(paragraph.text))
+
+
+def _fits(paragraph: Paragraph, limit: int) -> bool:
+    return size(paragraph.text.strip()) <= limit
+
+
+def _leads_in(paragraph: Paragraph) -> bool:
+    return bool(_LEADS_IN.search(paragraph.text.rstrip()[-8:]))
+
+
+def _first_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
+    """Part the first line of a message from a long paragraph if it asks, or leads in what follows."""
+    if not paragraphs or not _is_long(paragraphs[0]):
+        return paragraphs
+    first, *others = paragraphs
+    end = end_of_line(first.text, len(first.text) - len(first.text.lstrip()))
+    line = Paragraph(first.source, first.start, first.start + end, first.text[:end], Settled.OPEN, first.cue)
+    plain = _SENTENCE.match(line.text.lstrip()) and _fits(line, OPENING_TOKENS) and end < len(first.text)
+    if not plain or not (_asks(line) or _leads_in(line)):
+        return paragraphs
+    rest = Paragraph(first.source, line.end, first.end, first.text[end:], Settled.OPEN)
+    return [line, rest, *others]
+
+
+def _last_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
+    """Part the last line of a message from a long paragraph: the question may stand there.
+
+    Where the message opens with a question, a last line that asks nothing is material. So is one
+    that begins like markup or JSON, which would be broken by the cut.
+    """
+    if not paragraphs or not _is_long(paragraphs[-1]):
+        return paragraphs
+    *before, last = paragraphs
+    cut_at = last.text.rstrip().rfind("\n") + 1
+    line = Paragraph(last.source, last.start + cut_at, last.end, last.text[cut_at:], Settled.OPEN)
+    opening_asks = bool(before) and _fits(before[0], QUESTION_TOKENS) and _asks(before[0])
+    if not cut_at or not _SENTENCE.match(line.text.lstrip()) or (opening_asks and not _asks(line)):
+        return paragraphs
+    rest = Paragraph(last.source, last.start, line.start, last.text[:cut_at], Settled.OPEN, last.cue)
+    return [*before, rest, line]
+
+
+def _is_long(paragraph: Paragraph) -> bool:
+    return paragraph.settled is Settled.OPEN and not _fits(paragraph, QUESTION_TOKENS)
