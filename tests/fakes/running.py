@@ -31,6 +31,7 @@ class Running:
     port: int
     handler: Handler
     records: list[RequestRecord]
+    server: BoundedServer
 
     @property
     def url(self) -> str:
@@ -55,7 +56,7 @@ async def proxy(
     server = BoundedServer(handler, clients or ClientLimits())
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
-        yield Running(listening.sockets[0].getsockname()[1], handler, sink.records)
+        yield Running(listening.sockets[0].getsockname()[1], handler, sink.records, server)
     finally:
         listening.close()
         await server.shutdown(0.2)
