@@ -170,10 +170,7 @@ def with_upstreams(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """
     entries = dict(settings.upstreams)
     if settings.upstream:
-        other = next((name for name, entry in entries.items() if entry.is_default), "")
-        other = other or (DEFAULT_UPSTREAM if DEFAULT_UPSTREAM in entries else "")
-        if other:
-            raise ConfigError([_two_defaults(other)])
+        _check_default(entries)
         entries = {DEFAULT_UPSTREAM if entries else "": UpstreamEntry(settings.upstream), **entries}
     if not entries:
         raise ConfigError(
@@ -183,8 +180,15 @@ def with_upstreams(settings: Settings, environ: Mapping[str, str]) -> Settings:
     return replace(settings, upstream="", upstreams=complete)
 
 
-def _two_defaults(name: str) -> str:
-    return f"upstream: upstreams.{name} is the default already; rename it, and give it a prefix or models"
+def _check_default(entries: Mapping[str, UpstreamEntry]) -> None:
+    """Refuse what cannot stand beside `upstream`, which a flag or a variable may have brought."""
+    if DEFAULT_UPSTREAM in entries:
+        told = "`upstream` is called that already; rename it, or leave out `upstream`"
+        raise ConfigError([f"upstreams.{DEFAULT_UPSTREAM}: {told}"])
+    for name, entry in entries.items():
+        if entry.is_default:
+            told = "`upstream` takes what no other does already; give it a prefix or models"
+            raise ConfigError([f"upstreams.{name}: {told}, or leave out `upstream`"])
 
 
 def _complete(entry: UpstreamEntry, settings: Settings) -> UpstreamEntry:

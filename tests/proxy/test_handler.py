@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -383,3 +384,55 @@ async def test_our_own_paths_never_go_upstream() -> None:
     async with RawUpstream(ok) as upstream, proxy(upstream.url) as running:
         got = await raw_exchange(running.port, request_bytes("GET", "/elision/live"))
     assert (got.status, upstream.received) == (200, [])
+
+
+async def test_a_busy_upstream_is_a_503_with_the_time_to_ask_again() -> None:
+    """The official clients wait as told; waiting is not our overhead."""
+
+    async def script(request: Received) -> AsyncIterator[bytes]:
+        yield EVENTS.encode() + chunk(b"data: 1\n\n")
+        await asyncio.sleep(30)
+
+    limits = UpstreamLimits(connections=1, connect_s=0.1)
+    async with RawUpstream(script) as upstream, proxy(upstream.url, limits=limits) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(request_bytes("POST", "/v1/x", body=b"{}"))
+        await reader.readuntil(b"data: 1\n\n")
+        got = await raw_exchange(running.port, request_bytes("POST", "/v1/x", body=b"{}"))
+        writer.close()
+    error = json.loads(got.body)["error"]
+    assert (got.status, error["code"], error["type"]) == (503, "upstream_busy", "elision_error")
+    assert got.value("retry-after") == "1"
+    assert float(got.value("x-elision-overhead-ms")) < 100
+    assert len(upstream.received) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_clients_that_leave_at_any_moment_leave_no_connection_taken(seed: int) -> None:
+    """While they wait for one, or while they are answered; and nothing goes on for them."""
+    chance = random.Random(seed)
+
+    async def script(request: Received) -> AsyncIterator[bytes]:
+        yield EVENTS.encode() + chunk(b"data: 1\n\n")
+        await asyncio.sleep(0.02)
+        yield b"0\r\n\r\n"
+
+    async def leave(port: int) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_bytes("POST", "/v1/x", body=b"{}"))
+        await asyncio.sleep(chance.random() * 0.1)
+        writer.transport.abort()
+
+    limits = UpstreamLimits(connections=2, connect_s=5)
+    async with RawUpstream(script) as upstream, proxy(upstream.url, limits=limits) as running:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(80):
+                tasks.create_task(leave(running.port))
+                await asyncio.sleep(chance.choice((0, 0.001)))
+        async with asyncio.timeout(5):
+            while running.handler.active:
+                await asyncio.sleep(0.005)
+            asks = [raw_exchange(running.port, request_bytes("GET", "/v1/x")) for _ in range(4)]
+            answers = await asyncio.gather(*asks)
+    assert [got.status for got in answers] == [200] * 4
+    assert {record.error for record in running.records} <= {"", "client_disconnected"}
