@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from elision.compressors.base import Outcome, Target
-from elision.compressors.protect import find_fences
+from elision.compressors.protect_blocks import find_fences
 from elision.compressors.tokens import Counters
 
 NAME = "lossless"

@@ -3,17 +3,25 @@
 Code, JSON, addresses, identifiers, numbers with their units, negations and the like mean nothing,
 or something else, when a part of them is missing. This module finds them and says where they are;
 it does not decide how much of a text is kept. Each class is one row of `CLASSES`: a name and a
-finder. Time is linear in the text's length: patterns are possessive, and JSON is tried within a
-budget of characters, beyond which the rest of the text is protected unread.
+finder; blocks are found by `elision.compressors.protect_blocks`. Operators add patterns of their own,
+which RE2 runs. Time is linear in the text's length.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import MappingProxyType
 
 from elision.compressors.base import Span
 from elision.compressors.errors import BadOption, nearest
+from elision.compressors.protect_blocks import (
+    find_fences,
+    find_headings,
+    find_json,
+    find_list_markers,
+    find_markup,
+    find_tables,
+    find_yaml,
+)
 
 Finder = Callable[[str], Iterator[tuple[int, int]]]
 
@@ -45,16 +53,16 @@ _NEGATION = (
     r"ne|pas|jamais|aucune?|rien|personne|sans|sauf|ni)\b"
     r"|\bn['’](?=\w)|[不没沒无無未非别]|ない|ません"
 )
-_FENCE = re.compile(r"^[ \t]{0,3}(?P<mark>```+|~~~+)[^\n]*$", re.MULTILINE)
-# What follows the bracket must look like JSON; a log's `[12:30] ...` costs no attempt.
-_JSON_LINE = re.compile(
-    r"^[ \t]{0,8}(?P<open>\{\s*+[\"}]|\[\s*+(?:[\[{\"\]]|-?\d[\d.eE+-]*+\s*+[,\]]|true|false|null))",
-    re.MULTILINE,
+_QUANTIFIER = (
+    r"\b(?i:only|at (?:least|most)|up to|(?:no |not )?(?:more|fewer|less) than|exactly|all|every|both|"
+    r"twice|half|"
+    r"nur|mindestens|höchstens|genau|alle[rs]?|jede[mnrs]?|beide[nrs]?|"
+    r"seulement|au (?:moins|plus)|exactement|tou(?:s|tes)|chaque|"
+    r"solo|sólo|al menos|como máximo|exactamente|todos|todas|cada)\b"
 )
-# An integer of many digits is slow to read, and its value is of no interest here.
-_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-_JSON_BUDGET = 8
-_JSON_DEEP = 10_000
+_PATTERN = "re:"
+_PATTERN_LENGTH = 500
+_PATTERN_MEMORY = 1 << 20
 
 
 def find_spans(text: str, classes: Sequence[str] | None = None) -> tuple[Span, ...]:
@@ -62,16 +70,59 @@ def find_spans(text: str, classes: Sequence[str] | None = None) -> tuple[Span, .
 
     Args:
         text: any text.
-        classes: names from `CLASSES`; None means all of them, () none.
-    Raises: BadOption naming the nearest class if one is not known.
+        classes: as `check_classes` takes them; None means the default ones, () none.
+    Raises: BadOption if one is not known.
     """
-    names = CLASSES if classes is None else classes
+    names = DEFAULT_CLASSES if classes is None else classes
     found: list[tuple[int, int]] = []
-    for name in names:
-        if name not in CLASSES:
-            raise BadOption(f"no protected class {name!r}{nearest(name, CLASSES)}")
-        found.extend(CLASSES[name](text))
+    for finder in _finders(names):
+        found.extend(finder(text))
     return merged(found)
+
+
+def check_classes(classes: Sequence[str]) -> None:
+    """Check names of protected classes: those of `CLASSES`, `default`, or `re:` and a pattern.
+
+    Patterns are RE2's: their time is linear in the text, so there are no back references and no
+    looking around.
+
+    Raises: BadOption naming the nearest class, or saying what is wrong with a pattern.
+    """
+    for _ in _finders(classes):
+        pass
+
+
+def _finders(names: Iterable[str]) -> Iterator[Finder]:
+    for name in names:
+        if name == DEFAULT:
+            yield from (CLASSES[default] for default in DEFAULT_CLASSES)
+        elif name.startswith(_PATTERN):
+            yield _linear(name.removeprefix(_PATTERN))
+        elif name in CLASSES:
+            yield CLASSES[name]
+        else:
+            raise BadOption(f"no protected class {name!r}{nearest(name, (*CLASSES, DEFAULT))}")
+
+
+def _linear(pattern: str) -> Finder:
+    """Return the finder of an operator's own pattern."""
+    import re2  # type: ignore[import-untyped]
+
+    if not 0 < len(pattern) <= _PATTERN_LENGTH:
+        raise BadOption(f"a protected pattern must have 1 to {_PATTERN_LENGTH} characters")
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _PATTERN_MEMORY
+    try:
+        compiled = re2.compile(pattern, options)
+    except re2.error as error:
+        said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+        raise BadOption(f"the protected pattern {pattern!r} is not RE2's: {said}") from error
+
+    def find(text: str) -> Iterator[tuple[int, int]]:
+        return (match.span() for match in compiled.finditer(text))
+
+    return find
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> tuple[Span, ...]:
@@ -85,43 +136,6 @@ def merged(spans: Iterable[tuple[int, int]]) -> tuple[Span, ...]:
         else:
             result.append(Span(start, end))
     return tuple(result)
-
-
-def find_fences(text: str) -> Iterator[tuple[int, int]]:
-    """Yield fenced code, fences included (CommonMark); an open fence runs to the end."""
-    opened: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
-        if opened is None:
-            opened = fence
-        elif fence["mark"].startswith(opened["mark"]) and fence[0].strip() == fence["mark"]:
-            yield opened.start("mark"), fence.end("mark")
-            opened = None
-    if opened is not None:
-        yield opened.start("mark"), len(text)
-
-
-def find_json(text: str) -> Iterator[tuple[int, int]]:
-    """Yield JSON objects and arrays that begin a line.
-
-    What cannot be read costs its length; when failures have cost eight times the text, the rest
-    is yielded as one span, so that hostile input is kept rather than cut or studied.
-    """
-    budget, done = _JSON_BUDGET * len(text) + _JSON_DEEP, 0
-    for line in _JSON_LINE.finditer(text):
-        start = line.start("open")
-        if start < done:
-            continue
-        try:
-            _, done = _JSON.raw_decode(text, start)
-            yield start, done
-        except json.JSONDecodeError as error:
-            # Making the error counts the lines before it, some 64 times faster than decoding.
-            budget -= error.pos - start + error.pos // 64
-        except RecursionError:
-            budget -= _JSON_DEEP
-        if budget < 0:
-            yield start, len(text)
-            return
 
 
 def _pattern(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> Finder:
@@ -138,6 +152,11 @@ CLASSES: MappingProxyType[str, Finder] = MappingProxyType(
         "code": find_fences,
         "inline_code": _pattern(r"(?<!`)``[^`\n]{1,400}``(?!`)|(?<!`)`[^`\n]{1,400}`(?!`)"),
         "json": find_json,
+        "yaml": find_yaml,
+        "markup": find_markup,
+        "tables": find_tables,
+        "headings": find_headings,
+        "list_markers": find_list_markers,
         "urls": _pattern(
             r"\b(?:https?|ftp|file|wss?|mailto|ssh|git|s3|gs):(?://)?[^\s<>\"'`]++|\bwww\.[^\s<>\"'`]++"
         ),
@@ -159,9 +178,10 @@ CLASSES: MappingProxyType[str, Finder] = MappingProxyType(
         "numbers": _pattern(_NUMBER),
         "dates": _pattern(_DATE),
         "negations": _pattern(_NEGATION),
+        "quantifiers": _pattern(_QUANTIFIER),
         "placeholders": _pattern(
             r"\{\{[^{}\n]{1,200}\}\}|\$?\{[A-Za-z_][\w.]{0,80}\}|<[A-Za-z_][\w -]{0,60}>"
-            r"|%\([a-z_]\w{0,60}\)[sdf]|<\|[^|\n]{1,60}\|>|\[(?:SEP|CLS|MASK|PAD|UNK|INST|/INST)\]"
+            r"|%\([a-z_]\w{0,60}\)[sdf]|%[sdif]\b|(?<![\w$])\$[A-Z_][A-Z0-9_]{1,60}\b|<\|[^|\n]{1,60}\|>|\[(?:SEP|CLS|MASK|PAD|UNK|INST|/INST)\]"
         ),
         "citations": _pattern(r"\[(?:\d{1,4}(?:\s?[-–,;]\s?)?){1,20}\]|\[\^[\w-]{1,40}\]|\[@[\w:-]{1,80}\]"),
         "latex": _pattern(
@@ -171,3 +191,10 @@ CLASSES: MappingProxyType[str, Finder] = MappingProxyType(
         "mentions": _pattern(r"(?<![\w@])@\w[\w.-]{0,62}+|(?<![\w#&])#\w{1,62}+"),
     }
 )
+
+DEFAULT = "default"
+"""Names all the default classes, to add others to them."""
+
+DEFAULT_CLASSES = tuple(name for name in CLASSES if name not in ("list_markers", "quantifiers"))
+"""What is protected where nobody says otherwise. A marker or an "only" would hold its whole sentence
+where sentences are kept or dropped whole."""

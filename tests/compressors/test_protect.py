@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from elision.compressors.base import Span
 from elision.compressors.errors import BadOption
-from elision.compressors.protect import CLASSES, find_spans, merged
+from elision.compressors.protect import CLASSES, DEFAULT_CLASSES, check_classes, find_spans, merged
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,12 @@ from elision.compressors.protect import CLASSES, find_spans, merged
         ("dates", "on 12 May 1987, May 3rd, 2020-01-02T03:04:05Z at 10:30 am", None),
         ("negations", "do not, don't, never without; ohne, sans, no", None),
         ("negations", "notable cannonade", []),
+        (
+            "quantifiers",
+            "only 3, at least one, no more than all",
+            ["only", "at least", "no more than", "all"],
+        ),
+        ("placeholders", "run %s of %d with $HOME_DIR, 100% sure", ["%s", "%d", "$HOME_DIR"]),
         ("placeholders", "hi {name} {{x y}} ${HOME} <|im_end|> [SEP]", None),
         ("citations", "as in [3], [4, 5-7] and [^note]", ["[3]", "[4, 5-7]", "[^note]"]),
         ("latex", "so $x^2 + y$ and $$a\nb$$ or \\frac{a}{b}", ["$x^2 + y$", "$$a\nb$$", "\\frac{a}{b}"]),
@@ -110,3 +116,38 @@ def test_long_runs_take_linear_time(run: str) -> None:
     """A quadratic pattern would outlast the test's timeout."""
     text = run * (400_000 // len(run)) + "!"
     assert all(s.end <= len(text) for s in find_spans(text))
+
+
+def test_an_operators_own_patterns_are_protected_too() -> None:
+    """Beside the default classes, or instead of them."""
+    text = "Order ORD-77 of 3 boxes, not ORD-x."
+    found = {name: [text[s.start : s.end] for s in find_spans(text, (name,))] for name in (r"re:ORD-\w+",)}
+    assert found == {r"re:ORD-\w+": ["ORD-77", "ORD-x"]}
+    both = find_spans(text, ("default", r"re:ORD-\w+"))
+    assert [text[s.start : s.end] for s in both] == ["ORD-77", "3", "not", "ORD-x"]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["re:(a)\\1", "re:(?=x)y", "re:(", "re:", "re:" + "x" * 501, "re:x{1000000}"]
+)
+def test_a_pattern_that_could_run_away_is_refused(pattern: str) -> None:
+    """Only what RE2 takes is taken; the error quotes the pattern."""
+    with pytest.raises(BadOption, match="protected pattern"):
+        check_classes((pattern,))
+
+
+def test_a_pattern_that_runs_away_elsewhere_takes_linear_time() -> None:
+    """As RE2 promises: a backtracking engine would not end."""
+    assert find_spans("a" * 100_000 + "!", (r"re:(a+)+$",)) == ()
+
+
+def test_checking_names_finds_what_using_them_would() -> None:
+    """The nearest class is named."""
+    with pytest.raises(BadOption, match="did you mean 'urls'"):
+        check_classes(("url",))
+
+
+def test_what_would_hold_whole_sentences_is_protected_on_request_only() -> None:
+    """List markers and words such as "only"."""
+    assert set(CLASSES) - set(DEFAULT_CLASSES) == {"list_markers", "quantifiers"}
+    assert find_spans("- only this") == ()
