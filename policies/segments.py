@@ -9,7 +9,7 @@ whole documents in `documents`, material in system messages in `knowledge`.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -50,6 +50,12 @@ class _Part:
     pieces: tuple[Span, ...] = ()
 
 
+Layout = Sequence[Sequence[_Part]]
+"""What each text of a message is made of; places and kinds only, no text."""
+Recall = Callable[[tuple[Hashable, ...], Sequence[str], Callable[[], Layout]], Layout]
+"""From what a layout depends on beside the texts, the texts, and how to find it, to the layout."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Cutting:
     """How a message's texts are cut, and what is in force."""
@@ -57,12 +63,13 @@ class _Cutting:
     count: Count
     few_shot: FewShot
     read: Callable[[str], Marked] | None
+    recall: Recall | None
 
     def message(self, message: Message, turn: int, shown: bool) -> Iterator[Segment]:
         """Yield the segments of a message that is, or is not, `shown` as a demonstration."""
         marked = {source: self.read(text.text) if self.read else _NO_MARKS for source, text in message}
         clean = {source: _without(text.text, marked[source].tags) for source, text in message}
-        parts = self._parts(message[0][1].role, clean, shown)
+        parts = self._recalled(message[0][1].role, clean, shown)
         found: list[tuple[int, PromptText, _Part, Mark | None, bool, int]] = []
         block: dict[Kind, int] = {}
         for source, text in message:
@@ -76,6 +83,16 @@ class _Cutting:
                 source, start, end, kind, text.role, text.text[start:end], tokens,
                 text.message, turn, block[kind], part.pieces, mark, tag,
             )  # fmt: skip
+
+    def _recalled(self, role: str, clean: dict[int, str], shown: bool) -> Mapping[int, Sequence[_Part]]:
+        """Return what each text of a message is made of, found out or remembered."""
+        if self.recall is None:
+            return self._parts(role, clean, shown)
+        about = (role, shown, self.few_shot.inside)
+        found = self.recall(
+            about, tuple(clean.values()), lambda: _listed(clean, self._parts(role, clean, shown))
+        )
+        return dict(zip(clean, found, strict=True))
 
     def _parts(self, role: str, clean: dict[int, str], shown: bool) -> dict[int, list[_Part]]:
         """Return what each text of a message is made of."""
@@ -96,6 +113,7 @@ def cut(
     *,
     few_shot: FewShot = _DEFAULT,
     read: Callable[[str], Marked] | None = None,
+    recall: Recall | None = None,
 ) -> tuple[Segment, ...]:
     """Cut a request's texts into segments.
 
@@ -104,12 +122,13 @@ def cut(
         count: tokens of a text, as the target model counts them; called once for each segment.
         few_shot: what counts as demonstrations.
         read: finds a text's inline marks; None: there are none.
+        recall: remembers how a message is cut, which its role and texts alone decide; None: nobody.
     Returns: in the order of the texts; those of one text concatenate to it exactly. An empty
         text has no segment.
     """
     messages = [list(group) for _, group in groupby(enumerate(texts), key=lambda pair: _key(pair[1]))]
     shown = _shown(messages, few_shot)
-    cutting = _Cutting(count, few_shot, read)
+    cutting = _Cutting(count, few_shot, read, recall)
     segments: list[Segment] = []
     turn, before = 0, -1
     for number, message in enumerate(messages):
@@ -118,6 +137,10 @@ def cut(
         before = text.message
         segments += cutting.message(message, turn, number in shown)
     return tuple(segments)
+
+
+def _listed(clean: dict[int, str], parts: dict[int, list[_Part]]) -> Layout:
+    return tuple(tuple(parts[source]) for source in clean)
 
 
 def _key(text: PromptText) -> tuple[int, str]:
@@ -152,7 +175,8 @@ def _whole(text: str, kind: Kind) -> list[_Part]:
     """Return a text as one part."""
     if not text:
         return []
-    return [_Part(0, len(text), kind, documents(text) if kind is Kind.TOOL_RESULT else ())]
+    pieces = documents(outline(text), 0, len(text)) if kind is Kind.TOOL_RESULT else ()
+    return [_Part(0, len(text), kind, pieces)]
 
 
 def _user(clean: dict[int, str], inside: bool) -> dict[int, list[_Part]]:
@@ -213,7 +237,7 @@ def _demonstrations(read: Outline, inside: bool, instructs: bool) -> tuple[list[
 
 def _part(read: Outline, span: Span, kind: Kind) -> _Part:
     start, end = span
-    return _Part(start, end, kind, documents(read.text[start:end]) if kind is Kind.CONTEXT else ())
+    return _Part(start, end, kind, documents(read, start, end) if kind is Kind.CONTEXT else ())
 
 
 def _several(pieces: tuple[Span, ...]) -> tuple[Span, ...]:

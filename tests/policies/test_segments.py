@@ -1,11 +1,13 @@
 """Tests of elision.policies.segments."""
 
+from collections.abc import Callable, Hashable, Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elision.policies.model import Kind, PromptText, Segment
-from elision.policies.segments import cut
+from elision.policies.segments import Layout, cut
 
 PARAGRAPH = "The mill stood by the river and its wheel turned day and night for the miller. " * 12
 DOCUMENT = "\n\n".join([PARAGRAPH] * 4)
@@ -239,3 +241,22 @@ def test_a_message_with_anything_to_say_keeps_something(parts: list[str]) -> Non
     """Never is all of a user's message material: somewhere it must ask."""
     segments = user(*parts)
     assert not segments or any(segment.kind is Q for segment in segments)
+
+
+@given(MESSAGES)
+def test_a_remembered_cut_is_the_same(messages: list[tuple[str, list[str]]]) -> None:
+    """Who is asked for each message's layout may answer with what an earlier request found."""
+    known: dict[object, Layout] = {}
+    asked: list[object] = []
+
+    def recall(about: tuple[Hashable, ...], texts: Sequence[str], find: Callable[[], Layout]) -> Layout:
+        key = (about, *texts)
+        asked.append(key)
+        if key not in known:
+            known[key] = find()
+        return known[key]
+
+    texts = prompt(messages)
+    first, second = cut(texts, words, recall=recall), cut(texts, words, recall=recall)
+    assert first == second == cut(texts, words)
+    assert len(known) <= len(asked) // 2
