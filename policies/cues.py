@@ -20,41 +20,48 @@ class Cue(Enum):
     EXAMPLE = auto()
 
 
-def _any(*words: str) -> str:
-    return "|".join(word for group in words for word in group.split())
+def _set(*words: str) -> frozenset[str]:
+    return frozenset(word for group in words for word in group.split())
 
 
-_QUESTIONS = _any(
-    "questions? query queries q frage frages вопрос pregunta pergunta domanda vraag pytanie soru",
-    "问题 問題 问 提问 質問 質問文 질문 سؤال السؤال प्रश्न",
+_QUESTIONS = _set(
+    "question questions query queries q frage fragen вопрос вопросы pregunta preguntas pergunta domanda",
+    "vraag pytanie soru 问题 問題 问 提问 質問 質問文 질문 سؤال السؤال प्रश्न",
 )
-_TASKS = _any(
-    "tasks? instructions? requests? goal objective rules requirements guidelines format note important",
-    "remember aufgabe anweisung anweisungen regeln задача задание инструкция инструкции правила tarea",
-    "instrucción instrucciones instruções istruzioni tâche consigne consignes instrukcja",
+_TASKS = _set(
+    "task tasks instruction instructions request requests goal objective rules requirements guidelines",
+    "format note important remember aufgabe anweisung anweisungen regeln задача",
+    "задание инструкция инструкции правила tarea instrucción instrucciones instruções istruzioni tâche consigne consignes instrukcja",
     "任务 任務 指令 要求 指示 タスク 规则 作业 المهمة التعليمات",
 )
-_MATERIALS = _any(
-    "contexts? documents? docs passages? articles? texts? sources? transcripts? excerpts? snippets? chunks?",
-    "references knowledge kontext dokumente? quellen? контекст документы? текст источники? contexto",
-    "documentos? textos? fuentes? contexte texte contesto testo documenti fonti kontekst",
-    "上下文 背景 参考资料 參考資料 资料 文档 文件 文章 材料 原文 正文",
-    "文脈 コンテキスト 資料 文書 本文 参考文献",
-    "문맥 문서 본문 السياق النص المستندات الوثائق",
+_MATERIALS = _set(
+    "context contexts document documents doc docs passage passages article articles text texts source",
+    "sources transcript transcripts excerpt excerpts snippet snippets chunk chunks references knowledge",
+    "faq faqs kontext dokument dokumente quelle quellen контекст документ документы текст источник источники",
+    "contexto documento documentos texto textos fuente fuentes contexte texte contesto testo documenti fonti",
+    "上下文 背景 参考资料 參考資料 资料 文档 文件 文章 材料 原文 正文 知识库 常见问题",
+    "文脈 コンテキスト 資料 文書 本文 参考文献 参考情報 よくある質問 문맥 문서 본문",
+    "السياق النص المستندات الوثائق",
 )
-# What may stand before the name of the material, and what it may be called in two words.
-_BEFORE = (
-    "(?:(?:the|here|is|are|retrieved|relevant|provided|given|additional|background|reference|supporting|input"
-    "|source|original|full|user|customer|support|my|final|new|current|next|follow-?up) ){0,4}"
+_TWO_WORDS = frozenset(
+    (
+        "search results",
+        "knowledge base",
+        "reference material",
+        "background information",
+        "frequently asked",
+    )
 )
-_TWO_WORDS = (
-    "search[ _]results?|knowledge[ _]base|reference material|background information"
-    "|frequently asked questions|faqs?|知识库|常见问题|よくある質問"
+# What may stand before the name of a thing, and what makes a sentence of it.
+_BEFORE = _set(
+    "the here is are these retrieved relevant provided given additional background reference supporting",
+    "input source original full user user's customer support my final new current next follow up followup",
+    "output response answer",
 )
+_AFTER = _set("is are was were says say of to must should")
+_WORDS = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?")
+_LONGEST_LABEL = 6
 
-_QUESTION = re.compile(rf"{_BEFORE}(?:{_QUESTIONS})(?!\w)")
-_TASK = re.compile(rf"{_BEFORE}(?:output |response |answer )?(?:{_TASKS})(?!\w)")
-_MATERIAL = re.compile(rf"{_BEFORE}(?:{_TWO_WORDS}|{_MATERIALS})(?!\w)(?! (?:is|are|was|says|of|to)\b)")
 _EXAMPLE = re.compile(
     r"(?:few-?shot |training |in-context )?(?:example|exemplar|demonstration|sample|shot"
     "|beispiel|exemple|ejemplo|exemplo|esempio|пример|例|示例|例子|样例|範例|예시|예|مثال)"
@@ -67,71 +74,53 @@ ANNOUNCES = re.compile(
 )
 """Says that what follows are examples."""
 
-INPUTS = frozenset(
-    _any(
-        "q question input text sentence review problem query premise passage tweet statement claim source",
-        "prompt instruction comment message title utterance headline article document email ticket",
-        "问 问题 問題 输入 輸入 文本 句子 质问 質問 入力 テキスト 問い 질문 입력",
-        "frage eingabe вопрос ввод вход",
-        "pregunta entrada pergunta domanda ingresso entrée سؤال السؤال مدخل المدخل",
-    ).split("|")
+INPUTS = _set(
+    "q question input text sentence review problem query premise passage tweet statement claim source",
+    "prompt instruction comment message title utterance headline article document email ticket",
+    "问 问题 問題 输入 輸入 文本 句子 质问 質問 入力 テキスト 問い 질문 입력",
+    "frage eingabe вопрос ввод вход",
+    "pregunta entrada pergunta domanda ingresso entrée سؤال السؤال مدخل المدخل",
 )
 """Labels that begin a demonstration."""
-SPEAKERS = frozenset(_any("user human customer student person you speaker 用户 ユーザー").split("|"))
+SPEAKERS = _set("user human customer student person you speaker 用户 ユーザー")
 """Labels of who asks in a dialogue; a dialogue is an example only where it is said to be one."""
-OUTPUTS = frozenset(
-    _any(
-        "a answer output label sentiment response assistant ai bot agent summary translation result category",
-        "class classification reply solution completion target sql code json explanation intent entities",
-        "答 答案 回答 输出 輸出 标签 標籤 类别 情感 翻译 出力 答え 解答 感情 ラベル 답 답변 출력",
-        "antwort ausgabe",
-        "ответ вывод выход respuesta salida resposta saída risposta uscita réponse sortie",
-        "إجابة الإجابة جواب الجواب الناتج model",
-    ).split("|")
+OUTPUTS = _set(
+    "a answer output label sentiment response assistant ai bot agent summary translation result category",
+    "class classification reply solution completion target sql code json explanation intent entities",
+    "答 答案 回答 输出 輸出 标签 標籤 类别 情感 翻译 出力 答え 解答 感情 ラベル 답 답변 출력",
+    "antwort ausgabe",
+    "ответ вывод выход respuesta salida resposta saída risposta uscita réponse sortie",
+    "إجابة الإجابة جواب الجواب الناتج model",
 )
 """Labels that begin what the model is to write."""
-ALONE = frozenset(
-    _any("q question problem 问 问题 問題 質問 질문 frage вопрос pregunta pergunta domanda").split("|")
-)
+ALONE = _set("q question problem 问 问题 問題 質問 질문 frage вопрос pregunta pergunta domanda")
 """Labels that begin a demonstration even where its answer has no label of its own."""
-PLAIN = (
-    ALONE
-    | SPEAKERS
-    | frozenset(_any("input query prompt 输入 輸入 入力 입력 eingabe ввод entrada entrée").split("|"))
-)
+PLAIN = ALONE | SPEAKERS | _set("input query prompt 输入 輸入 入力 입력 eingabe ввод entrada entrée")
 """Labels that begin nothing but a demonstration where they stand in a system message."""
 
-EXAMPLE_TAGS = frozenset(_any("example demonstration exemplar shot sample few_shot_example").split("|"))
-QUESTION_TAGS = frozenset(
-    _any(
-        "question query user_query user_question instruction instructions task rules request guidelines",
-        "output_format format requirements user_request user_instructions important",
-    ).split("|")
+EXAMPLE_TAGS = _set("example demonstration exemplar shot sample few_shot_example")
+QUESTION_TAGS = _set(
+    "question query user_query user_question instruction instructions task rules request guidelines",
+    "output_format format requirements user_request user_instructions important",
 )
 """Tags around what is asked: all of it is kept."""
-DOCUMENT_TAGS = frozenset(
-    _any(
-        "document doc source passage chunk article snippet excerpt reference search_result result file page",
-        "item entry paper webpage retrieved_document",
-    ).split("|")
+DOCUMENT_TAGS = _set(
+    "document doc source passage chunk article snippet excerpt reference search_result result file page",
+    "item entry paper webpage retrieved_document",
 )
 """Tags around one of several documents."""
-MATERIAL_TAGS = DOCUMENT_TAGS | frozenset(
-    _any(
-        "documents docs context contexts sources passages chunks articles snippets excerpts references",
-        "search_results results files pages papers knowledge knowledge_base text content contents transcript",
-        "report book chapter story paper contract email emails log logs code diff patch data table html",
-        "conversation chat_history attachments attachment file_content file_contents files_content",
-        "environment_details background retrieved_context retrieved_documents codebase repository policy faq",
-        "meeting_transcript meeting minutes notes web_page web_results stack_trace stacktrace svg",
-    ).split("|")
+MATERIAL_TAGS = DOCUMENT_TAGS | _set(
+    "documents docs context contexts sources passages chunks articles snippets excerpts references",
+    "search_results results files pages papers knowledge knowledge_base text content contents transcript",
+    "report book chapter story paper contract email emails log logs code diff patch data table html",
+    "conversation chat_history attachments attachment file_content file_contents files_content",
+    "environment_details background retrieved_context retrieved_documents codebase repository policy faq",
+    "meeting_transcript meeting minutes notes web_page web_results stack_trace stacktrace svg",
 )
 """Tags around material in what a user writes."""
-KNOWLEDGE_TAGS = DOCUMENT_TAGS - {"item", "entry", "result", "page", "file"} | frozenset(
-    _any(
-        "documents docs context contexts sources passages chunks articles snippets excerpts references",
-        "search_results files knowledge knowledge_base retrieved_context retrieved_documents faq",
-    ).split("|")
+KNOWLEDGE_TAGS = DOCUMENT_TAGS - {"item", "entry", "result", "page", "file"} | _set(
+    "documents docs context contexts sources passages chunks articles snippets excerpts references",
+    "search_results files knowledge knowledge_base retrieved_context retrieved_documents faq",
 )
 """Tags around material in what a system message says, where most tags hold instructions."""
 
@@ -148,7 +137,13 @@ def cue(label: str) -> Cue:
     """Return what a normal label says of what follows it."""
     if _EXAMPLE.fullmatch(label):
         return Cue.EXAMPLE
-    for pattern, meaning in ((_QUESTION, Cue.QUESTION), (_MATERIAL, Cue.MATERIAL), (_TASK, Cue.TASK)):
-        if pattern.match(label):
-            return meaning
-    return Cue.NOTHING
+    words = _WORDS.findall(label)[:_LONGEST_LABEL]
+    while len(words) > 1 and words[0] in _BEFORE and " ".join(words[:2]) not in _TWO_WORDS:
+        del words[0]
+    if not words:
+        return Cue.NOTHING
+    if words[0] in _QUESTIONS:
+        return Cue.QUESTION
+    if words[0] in _MATERIALS or " ".join(words[:2]) in _TWO_WORDS:
+        return Cue.NOTHING if words[1:2] and words[1] in _AFTER else Cue.MATERIAL
+    return Cue.TASK if words[0] in _TASKS else Cue.NOTHING

@@ -6,11 +6,12 @@ one of several is part of none, and so is what stands before the first: a headin
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from itertools import pairwise
 
 from elision.policies.cues import DOCUMENT_TAGS
-from elision.policies.outline import outline, size
+from elision.policies.outline import Line, Outline, size
 
 HEADING_TOKENS = 60
 """More than this before the first head, and the heads are a part of one document, not its borders."""
@@ -30,7 +31,7 @@ _LABELS = (
     "|quelle|titel|источник|документ|fuente|título|titre|来源|标题|文档|出典|タイトル|المصدر|العنوان"
 )
 _HEAD = re.compile(
-    r"\n[ \t]{0,4}+[\#>*_]{0,6}+[ \t]?[*_]{0,3}+(?:"
+    r"[ \t]{0,8}+[\#>*_]{0,6}+[ \t]?[*_]{0,3}+(?:"
     rf"[\[(【<]?(?:search |retrieved )?(?:{_NAMES})s?[ _-]?(?:no\.|nr\.|id|n°)?[ :]?[\#\[(]{{0,2}}"
     r"(?P<number>\d{1,4})(?!\w)"
     r"|\[(?P<reference>\d{1,4})\](?=[ \t:(\n])"
@@ -42,6 +43,7 @@ _HEAD = re.compile(
 )
 # A line that closes the material as a whole, and belongs to none of its documents.
 _CLOSING = re.compile(r"</[\w:.-]{1,40}>|[-=_*~]{3,200}|```|~~~")
+_BLANKS = re.compile(r"\s*+")
 _CLOSING_LINES = 4
 _OPENING = re.compile(
     r"[-=*_~]{3,200}|<[\w:.-]{1,40}>|[^\n]{0,80}[:：]|【[^\n】]{1,40}】|\#{1,6} [^\n]{1,80}"
@@ -49,83 +51,77 @@ _OPENING = re.compile(
 
 
 class _Heads:
-    """Where lines begin that may head a document, by how they do."""
+    """Where lines of a text begin that may head a document, by how they do."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, lines: Sequence[Line], offset: int) -> None:
         self.text = text
         self.numbers: list[tuple[int, int]] = []
         self.references: list[tuple[int, int]] = []
         self.items: list[tuple[int, int]] = []
         self.labels: dict[str, list[int]] = {}
         self.rules: list[Span] = []
-        inside = _fenced(text)
-        # Each head is looked for behind a line end, which the first line is given; so the place
-        # of the line end is the place of the line in the text.
-        for match in _HEAD.finditer("\n" + text):
-            if not inside(match.start()):
+        for line in lines:
+            match = _HEAD.match(text, line.start - offset)
+            if match:
                 self._add(match)
 
     def _add(self, match: re.Match[str]) -> None:
-        at, group = match.start(), match.lastgroup
+        at, group = match.start(), match.lastgroup or ""
         if group == "rule":
-            self.rules.append((at, match.end() - 1))
+            self.rules.append((at, match.end()))
         elif group == "label":
-            self.labels.setdefault(match["label"].casefold(), []).append(at)
+            self.labels.setdefault(match[group].casefold(), []).append(at)
         else:
-            own = {"number": self.numbers, "reference": self.references, "item": self.items}[group or ""]
-            own.append((at, int(match[group or ""])))
+            own = {"number": self.numbers, "reference": self.references, "item": self.items}[group]
+            own.append((at, int(match[group])))
 
 
-def documents(text: str) -> tuple[Span, ...]:
-    r"""Find the whole documents in a text.
+def documents(read: Outline, start: int, end: int) -> tuple[Span, ...]:
+    """Find the whole documents in a part of a text.
 
-    Args:
-        text: with `\n` for line ends, as an outline has it.
-    Returns: ascending and disjoint ranges, each with the empty lines and rules after it; () where
-        there are fewer than two.
+    Returns: ascending and disjoint ranges relative to `start`, each with the empty lines and rules
+        after it; () where there are fewer than two.
     """
+    text = read.text[start:end]
     begin = text.lstrip()[:2]
     if begin[:1] == "{" or (begin[:1] == "[" and not begin[1:2].isalnum()):
         return ()
-    tagged = _tagged(text)
+    fences = [(fence.start - start, fence.end - start) for fence in read.fences]
+    tagged = _tagged(text, fences)
     if len(tagged) > 1:
         return tagged
-    heads = _Heads(text)
-    for starts in (_numbered(heads.numbers), _listed(heads), _repeated(heads), _ruled(heads)):
+    first, last = (bisect_left(read.lines, at, key=lambda line: line.start) for at in (start, end))
+    heads = _Heads(text, read.lines[first:last], start) if last - first > 1 else None
+    for find in (_numbered, _listed, _repeated, _ruled) if heads else ():
+        starts = find(heads)
         if len(starts) > 1 and size(text[: starts[0]]) <= HEADING_TOKENS:
             return _from_starts(text, starts)
     return ()
 
 
-def covering(text: str, spans: Sequence[Span]) -> tuple[Span, ...]:
-    """Return the spans with the white space after each; what else stands between them is left out."""
-    return tuple((start, _over_blanks(text, end)) for start, end in spans)
-
-
-def _tagged(text: str) -> tuple[Span, ...]:
+def _tagged(text: str, fences: Sequence[Span]) -> tuple[Span, ...]:
     """Return what stands between document tags and their closes; () if one is not closed."""
     if "</" not in text:
         return ()
-    inside = _fenced(text)
     found: list[Span] = []
     name, start = "", 0
     for tag in _TAG.finditer(text):
-        if inside(tag.start()):
+        if _is_within(tag.start(), fences):
             continue
         if not name and not tag["close"]:
             name, start = tag["name"], tag.start()
         elif tag["name"] == name and tag["close"]:
-            found.append((start, tag.end()))
+            found.append((start, _over_blanks(text, tag.end())))
             name = ""
         elif tag["name"] == name:
             return ()
-    return covering(text, found) if not name else ()
+    return tuple(found) if not name else ()
 
 
-def _numbered(heads: Sequence[tuple[int, int]]) -> list[int]:
+def _numbered(heads: _Heads) -> list[int]:
     """Return where heads with different numbers begin."""
-    numbers = [number for _, number in heads]
-    return [at for at, _ in heads] if len(set(numbers)) == len(numbers) else []
+    numbers = {number for _, number in heads.numbers}
+    return [at for at, _ in heads.numbers] if len(numbers) == len(heads.numbers) else []
 
 
 def _listed(heads: _Heads) -> list[int]:
@@ -211,23 +207,10 @@ def _from_starts(text: str, starts: Sequence[int]) -> tuple[Span, ...]:
 
 def _over_blanks(text: str, at: int) -> int:
     """Return the place after the white space at `at`."""
-    end = at
-    while end < len(text) and text[end].isspace():
-        end += 1
-    return end
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
 
 
-def _fenced(text: str) -> Callable[[int], bool]:
-    """Return whether a place, asked for in ascending order, is within fenced code."""
-    if "```" not in text and "~~~" not in text:
-        return lambda _: False
-    fences: Iterator[Span] = iter([(region.start, region.end) for region in outline(text).fences])
-    current = next(fences, None)
-
-    def inside(at: int) -> bool:
-        nonlocal current
-        while current is not None and current[1] <= at:
-            current = next(fences, None)
-        return current is not None and current[0] <= at
-
-    return inside
+def _is_within(at: int, fences: Sequence[Span]) -> bool:
+    number = bisect_right(fences, at, key=lambda fence: fence[0]) - 1
+    return number >= 0 and at < fences[number][1]

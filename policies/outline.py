@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import chain
 from typing import NamedTuple
 
 from elision.policies.cues import Cue, cue, normal
@@ -23,6 +24,7 @@ class Sign(Enum):
     CLOSE = auto()
     HEADING = auto()
     LABEL = auto()
+    NUMBER = auto()
 
 
 class Line(NamedTuple):
@@ -31,7 +33,7 @@ class Line(NamedTuple):
     Attributes:
         start: of the line.
         end: after what makes it stand out: the colon of a label, the line itself for others.
-        name: of the tag, heading or label, in its normal form; of a fence, its mark.
+        name: of the tag, heading or label, in its normal form; of others, what was read.
         cue: what a heading or label says of the text below it.
     """
 
@@ -71,7 +73,8 @@ class Outline:
 _GAP = re.compile(r"\n[^\S\n]*+\n\s*+")
 # A label is short and made of words; the same signs are looked for at the head of the text.
 _SIGNS = (
-    r"[ \t]{0,8}+(?:"
+    # What begins with a sign is looked for apart, so that most lines are passed over at once.
+    r"[ \t]{0,8}+(?:(?=[`~\-=_*\#<\[0-9【])(?:"
     r"(?P<fence>```|~~~)"
     r"|(?P<rule>(?:[-=_*~]{3,200}+|\#{3,200}+)[ \t]*+(?=\n|\Z))"
     r"|</(?P<close>[\w:.-]{1,40})[ \t]*+>[ \t]*+(?=\n|\Z)"
@@ -79,7 +82,11 @@ _SIGNS = (
     r"|\#{1,6}[ \t]++(?P<heading>[^\n]{1,80})"
     r"|\*\*(?P<bold>[^\n*]{1,60})\*\*[ \t]*+(?=\n|\Z)"
     r"|【(?P<bracket>[^\n】]{1,40})】"
-    r"|[*_>\-•【\[]{0,4}+[ ]?(?P<label>[^\W\d_](?:[\w'’ ()\[\]#/*.】-]{0,46}?))[ \t]?[:：](?!//)"
+    r"|\[(?P<reference>\d{1,4})\](?=[ \t:(\n])"
+    r"|(?P<item>\d{1,3})[.)][ \t]"
+    r")"
+    r"|[*_>\-•【\[]{0,4}+[ ]?(?P<label>[^\W\d_][^\n:：<>{}=\"“”|;,!?？。，]{0,46}+)[:：](?!//)"
+    r"|[*_>【\[]{0,4}+(?P<numbered>[^\W\d_]{2,12}[ ]?[\#\[(]?\d{1,4}(?!\w))"
     r")"
 )
 _FIRST = re.compile(_SIGNS)
@@ -93,18 +100,22 @@ _KINDS = {
     "bold": Sign.HEADING,
     "bracket": Sign.LABEL,
     "label": Sign.LABEL,
+    "reference": Sign.NUMBER,
+    "item": Sign.NUMBER,
+    "numbered": Sign.NUMBER,
 }
-_WRITTEN = frozenset((Sign.FENCE, Sign.RULE, Sign.OPEN, Sign.CLOSE))
+_WRITTEN = frozenset((Sign.FENCE, Sign.RULE, Sign.OPEN, Sign.CLOSE, Sign.NUMBER))
 
 
 def outline(text: str) -> Outline:
     """Read a text's outline."""
     plain = text.replace("\r\n", " \n").replace("\r", "\n") if "\r" in text else text
-    lines = list(_lines(plain))
+    lines = _lines(plain)
     fences = _fences(plain, lines)
-    outside = tuple(line for line in _outside(lines, fences) if line.sign is not Sign.FENCE)
-    gaps = (match.end() for match in _GAP.finditer(plain))
-    return Outline(plain, outside, tuple(_places_outside(gaps, fences)), fences)
+    if fences:
+        lines = list(_outside(lines, fences))
+    gaps = [match.end() for match in _GAP.finditer(plain)]
+    return Outline(plain, tuple(lines), tuple(_places_outside(gaps, fences) if fences else gaps), fences)
 
 
 def regions(read: Outline, names: Collection[str]) -> tuple[Region, ...]:
@@ -143,26 +154,24 @@ def size(text: str) -> float:
     return (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) / 4
 
 
-def _lines(text: str) -> Iterator[Line]:
-    """Yield the lines that stand out, those within fences too."""
+def _lines(text: str) -> list[Line]:
+    """Return the lines that stand out, those within fences too."""
     known: dict[str, tuple[str, Cue]] = {}
+    found: list[Line] = []
     first = _FIRST.match(text)
-    if first:
-        yield _line(first, 0, known)
-    for match in _LATER.finditer(text):
-        yield _line(match, 1, known)
-
-
-def _line(match: re.Match[str], skipped: int, known: dict[str, tuple[str, Cue]]) -> Line:
-    group = match.lastgroup or ""
-    sign, written = _KINDS[group], match[group]
-    if sign in _WRITTEN:
-        return Line(match.start() + skipped, match.end(), sign, written.casefold())
-    name = known.get(written)
-    if name is None:
-        bare = normal(written.rstrip(":： "))
-        name = known[written] = (bare, cue(bare))
-    return Line(match.start() + skipped, match.end(), sign, *name)
+    for match in chain((first,) if first else (), _LATER.finditer(text)):
+        group = match.lastgroup or ""
+        sign, written = _KINDS[group], match[group]
+        if sign in _WRITTEN:
+            named = (written.casefold(), Cue.NOTHING)
+        elif written in known:
+            named = known[written]
+        else:
+            name = normal(written.rstrip(":： "))
+            named = known[written] = (name, cue(name))
+        start = match.start()
+        found.append(Line(start + (text[start] == "\n"), match.end(), sign, *named))
+    return found
 
 
 def _fences(text: str, lines: Sequence[Line]) -> tuple[Region, ...]:
@@ -189,7 +198,7 @@ def _outside(lines: Sequence[Line], fences: Sequence[Region]) -> Iterator[Line]:
             yield line
 
 
-def _places_outside(places: Iterator[int], fences: Sequence[Region]) -> Iterator[int]:
+def _places_outside(places: Sequence[int], fences: Sequence[Region]) -> Iterator[int]:
     number = 0
     for place in places:
         while number < len(fences) and fences[number].end <= place:

@@ -8,8 +8,8 @@ plain what a paragraph is, it counts as question, which is kept unless a rule na
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from elision.policies.cues import MATERIAL_TAGS, QUESTION_TAGS, Cue
 from elision.policies.outline import Outline, Region, Sign, end_of_line, regions, size
@@ -50,8 +50,7 @@ class Settled(Enum):
     MATERIAL = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Paragraph:
+class Paragraph(NamedTuple):
     """Characters `start` to `end` of prompt text `source`, the empty lines after it included.
 
     Attributes:

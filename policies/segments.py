@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from elision.policies.demonstrations import exemplars
 from elision.policies.documents import documents
@@ -40,8 +41,7 @@ _DEFAULT = FewShot()
 Message = list[tuple[int, PromptText]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """Characters `start` to `end` of a text without its tags; pieces are relative to `start`."""
 
     start: int
