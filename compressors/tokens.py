@@ -14,6 +14,7 @@ import gzip
 import importlib.util
 import json
 import re
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -111,13 +112,15 @@ class OpenAICounter:
 
     def __init__(self, encoding: str) -> None:
         """Load an encoding, `o200k_base` or `cl100k_base`; takes about half a second."""
-        import numpy as np
-
         ranks = _ranks(encoding)
         self._name = encoding
         self._encoding = _encoding(encoding, ranks)
-        self._bytes = np.zeros(max(ranks.values()) + 1, np.int64)
-        self._bytes[list(ranks.values())] = [len(token) for token in ranks]
+        # No numpy here: the proxy, which only counts, does without its memory.
+        self._bytes = array("H", bytes(2 * (max(ranks.values()) + 1)))
+        for token, rank in ranks.items():
+            self._bytes[rank] = len(token)
+        # The engine has copied the ranks; its Python side keeps them, some 25 MB, for what we do not ask.
+        ranks.clear()
 
     @property
     def name(self) -> str:
@@ -133,7 +136,7 @@ class OpenAICounter:
         ids = [i for part in _parts(text) for i in self._encoding.encode_ordinary(part)]
         if not ids:
             return np.zeros(0, np.int64)
-        ends = np.cumsum(self._bytes[ids])
+        ends = np.cumsum(np.frombuffer(self._bytes, np.uint16)[ids], dtype=np.int64)
         at = np.concatenate(([0], ends[:-1]))
         # Bytes 10xxxxxx continue a character: a token that begins at one starts in that character.
         leads = (np.frombuffer(text.encode(), np.uint8) & 0xC0) != 0x80

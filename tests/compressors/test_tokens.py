@@ -1,6 +1,8 @@
 """Tokens are counted as the target model does, offline, or marked as an estimate."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +129,18 @@ def test_starts_agree_with_count(model: str, text: str) -> None:
         assert len(starts) == counter.count(one)
         assert (np.diff(starts) >= 0).all()
         assert not one or (starts[0] == 0 and starts[-1] < len(one))
+
+
+def test_counting_does_without_numpy() -> None:
+    """The proxy counts and never asks where tokens start: numpy's memory is not for it."""
+    program = (
+        "import sys; from elision.compressors.tokens import Counters; "
+        "print(Counters().counter_for('gpt-4o').count('one two'), 'numpy' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["2", "False"]
 
 
 def test_a_million_spaces_are_counted() -> None:
