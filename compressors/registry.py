@@ -2,7 +2,8 @@
 
 A method is a row of the table below, made by a function that imports its module when called, so
 that naming the methods loads nothing. Installed packages add methods of their own by the
-entry-point group `elision.compressors`: the entry's name is the method's, its value a `Maker`.
+entry-point group `elision.compressors`: the entry's name is the method's, its value a `Maker`;
+what such a method was made for stands in the group `elision.abilities`.
 This module knows every method and no method's inside.
 """
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from elision.compressors.tokens import Counters
 
 GROUP = "elision.compressors"
+ABILITIES_GROUP = "elision.abilities"
+DEFAULT_METHOD = "selective_context"
+"""What a policy's rule or a tag in a text means that names no method."""
 
 
 @dataclass(slots=True)
@@ -62,16 +66,50 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Ability:
+    """What a method was made for; a policy gives it nothing else unless a rule names it.
+
+    Attributes:
+        languages: primary subtags, `en` for instance; None: any.
+        text_kinds: what a text may look like, as `elision.policies.model.TextKind` names it; None:
+            anything.
+        needs_target: whether it must be told how far to go.
+    """
+
+    languages: frozenset[str] | None = None
+    text_kinds: frozenset[str] | None = None
+    needs_target: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A built-in method."""
 
     make: Maker
     options: Mapping[str, Option]
+    ability: Ability
+
+
+_ENGLISH_PROSE = Ability(frozenset(("en",)), frozenset(("prose",)))
 
 
 def method_names() -> tuple[str, ...]:
     """Return the names of all methods, installed packages' included."""
     return tuple(sorted({*_rows(), *(entry.name for entry in entry_points(group=GROUP))}))
+
+
+def abilities() -> dict[str, Ability]:
+    """Return what each method was made for.
+
+    An installed package says so by an entry point of the group `elision.abilities` that has its
+    method's name and leads to an `Ability`; without one its method is taken for prose in English.
+    """
+    told = {entry.name: entry for entry in entry_points(group=ABILITIES_GROUP)}
+    known = {name: row.ability for name, row in _rows().items()}
+    for entry in entry_points(group=GROUP):
+        if entry.name not in known:
+            known[entry.name] = told[entry.name].load() if entry.name in told else _ENGLISH_PROSE
+    return known
 
 
 def check_method(method: Method) -> None:
@@ -127,7 +165,7 @@ def _entry(name: str) -> EntryPoint:
 
 def _rows() -> dict[str, Row]:
     return {
-        "lossless": Row(_lossless, {}),
+        "lossless": Row(_lossless, {}, Ability(needs_target=False)),
         "selective_context": Row(
             _selective_context,
             {
@@ -135,6 +173,8 @@ def _rows() -> dict[str, Row]:
                 "agg": Option("mean", ("mean", "sum")),
                 "weights": Option("smollm2"),
             },
+            # SmolLM2 learnt from English; what it finds surprising in logs or code nobody has measured.
+            _ENGLISH_PROSE,
         ),
     }
 

@@ -1,24 +1,59 @@
 """The shape of a policy file, and what it means as a `Policy`.
 
-This module owns the names and ranges of a policy's keys and the checks that need more than one of
-them. It reads no files: whoever does validates a document as `PolicyFile`, asks `problems` what is
-wrong beyond its shape, and calls `build`.
+This module owns the names and ranges of a policy's keys. It reads no files: whoever does validates
+a document as `PolicyFile`, lays it over the preset that it `extends` with `merged`, asks
+`elision.policies.problems` what is wrong beyond its shape, and calls `build`.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Annotated, TypeVar
+import re
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from elision.policies.engine import covers
-from elision.policies.model import KEEP, Kind, Mode, OptionValue, Policy, Rule, Use, When
+from elision.policies.model import (
+    Budget,
+    Endpoint,
+    FewShot,
+    Kind,
+    Mode,
+    OptionValue,
+    Permissions,
+    Policy,
+    Position,
+    Ranking,
+    Rule,
+    Scope,
+    TextKind,
+    Use,
+    When,
+)
 
-LOSSLESS = "lossless"
-"""The method that decides by itself how far it goes."""
+NAME_PATTERN = r"^[\w.-]+$"
+KEY_PATTERN = r"^sha256:[0-9a-f]{64}$"
 
 T = TypeVar("T")
+
+
+class Role(StrEnum):
+    """Roles of messages."""
+
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+    FUNCTION = "function"
+
+
+class Permission(StrEnum):
+    """What a request may ask for."""
+
+    OFF = "off"
+    AUDIT = "audit"
+    EXPLAIN = "explain"
+    RATE = "rate"
+    MARKS = "marks"
 
 
 def _several(value: object) -> object:
@@ -28,8 +63,45 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, (str, int, float)) else value
 
 
+def _method_alone(value: object) -> object:
+    """Read `use: keep` as `use: {method: keep}`."""
+    return {"method": value} if isinstance(value, str) else value
+
+
+def _few_shot_word(value: object) -> object:
+    """Read `auto` and `off` as the mappings that they stand for."""
+    if not isinstance(value, str):
+        return value
+    if value not in ("auto", "off"):
+        raise ValueError("must be auto, off, or a mapping such as {leading_pairs: 3}")
+    return {} if value == "auto" else {"named": False, "inside": False}
+
+
+def _fingerprint(value: str) -> str:
+    # The value is not repeated: it may be the key itself, put here by mistake.
+    if re.match(KEY_PATTERN, value) is None:
+        raise ValueError(
+            "must be sha256: and 64 lower-case hexadecimal digits; `elision fingerprint` prints it for a key"
+        )
+    return value
+
+
+def _header_name(value: str) -> str:
+    if re.match(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", value) is None:
+        raise ValueError("must be the name of a header")
+    return value.lower()
+
+
 OneOrMore = Annotated[tuple[T, ...], BeforeValidator(_several), Field(min_length=1)]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.-]+$")]
+Several = Annotated[tuple[T, ...], BeforeValidator(_several)]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=NAME_PATTERN)]
+Glob = Annotated[str, StringConstraints(min_length=1)]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Fingerprint = Annotated[str, AfterValidator(_fingerprint), Field(json_schema_extra={"pattern": KEY_PATTERN})]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Tokens = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -39,40 +111,77 @@ class _Strict(BaseModel):
 class WhenSpec(_Strict):
     """Which segments a rule is for; every key that is given must hold."""
 
-    role: OneOrMore[str] | None = None
-    """Roles of messages: system, developer, user, assistant, tool, function."""
+    role: OneOrMore[Role] | None = None
+    """Roles of messages."""
 
     segment: OneOrMore[Kind] | None = None
-    """Kinds of segments. Instructions and questions are matched only where they are named here
+    """What the segment is for. Instructions and questions are matched only where they are named here
     (or, for instructions, where `role` names system or developer)."""
 
-    model: OneOrMore[str] | None = None
+    kind: OneOrMore[TextKind] | None = None
+    """What the text looks like. A rule that names kinds gives them to its method, whatever the method
+    was made for."""
+
+    language: OneOrMore[Language] | None = None
+    """Languages of the text, as two or three letters: en, de, zh. A rule that names languages gives them
+    to its method, whatever the method was made for."""
+
+    model: OneOrMore[Glob] | None = None
     """Names of models, with `*` and `?` for what varies."""
 
-    min_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Fewest tokens. Without it, a segment of under 300 tokens is not compressed."""
+    endpoint: OneOrMore[Endpoint] | None = None
+    """Kinds of request."""
 
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Most tokens."""
+    upstream: OneOrMore[Glob] | None = None
+    """Names of upstreams, with `*` and `?` for what varies."""
+
+    min_tokens: Tokens | None = None
+    """Fewest tokens that the message has of this kind of segment."""
+
+    max_tokens: Tokens | None = None
+    """Most tokens that the message has of this kind of segment."""
+
+    position: OneOrMore[Position] | None = None
+    """The first turn of a conversation, earlier ones, or its last. All but `first` change while a
+    conversation grows, and then the provider's prefix cache is lost."""
+
+    min_turn: Annotated[int, Field(ge=1)] | None = None
+    """First turn of the conversation that the rule is for, counted from 1."""
+
+    max_turn: Annotated[int, Field(ge=1)] | None = None
+    """Last turn of the conversation that the rule is for, counted from 1."""
+
+    header: Annotated[dict[HeaderName, Glob], Field(min_length=1)] | None = None
+    """Headers of the request by name, each with what its value must be, `*` and `?` for what varies.
+    All must match."""
 
 
 class UseSpec(_Strict):
     """What a rule does with a segment."""
 
-    method: str
-    """Name of a compression method, or `keep`."""
+    method: str | None = None
+    """Name of a compression method, or `keep`. Without it: the default method."""
 
-    rate: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Share of the tokens to keep."""
+    rate: Rate | None = None
+    """Share of the tokens to keep. Without it, and without `tokens`, the budget says."""
 
-    tokens: Annotated[int, Field(ge=1)] | None = None
+    tokens: Tokens | None = None
     """Number of tokens to keep, in place of a rate."""
 
     options: dict[str, OptionValue] = {}
     """The method's own options."""
 
-    protect: Annotated[tuple[str, ...], BeforeValidator(_several)] | None = None
-    """Classes of spans that are never cut, in place of the default ones; `[]` protects nothing."""
+    protect: Several[str] | None = None
+    """Classes of spans that are never cut, in place of all of them; `[]` protects nothing."""
+
+    min_tokens: Tokens | None = None
+    """A message with fewer tokens of this kind of segment is left alone; 300 without it."""
+
+    deadline_s: Seconds | None = None
+    """After so many seconds the segment goes out as it is; the policy's deadline without it."""
+
+    mode: Mode | None = None
+    """enforce, audit (compress and report, send the original) or off; the policy's without it."""
 
 
 class RuleSpec(_Strict):
@@ -84,12 +193,109 @@ class RuleSpec(_Strict):
     when: WhenSpec = WhenSpec()
     """Conditions; without any the rule is for everything but instructions and questions."""
 
-    use: UseSpec
-    """What to do."""
+    use: Annotated[UseSpec, BeforeValidator(_method_alone)]
+    """What to do. A method's name alone is short for `{method: name}`."""
+
+
+class RatesSpec(_Strict):
+    """A share of tokens by kind of segment."""
+
+    instruction: Rate | None = None
+    """Of instructions."""
+    demonstrations: Rate | None = None
+    """Of few-shot examples."""
+    context: Rate | None = None
+    """Of documents and other material."""
+    question: Rate | None = None
+    """Of what is asked."""
+    tool_result: Rate | None = None
+    """Of what tools returned."""
+    history: Rate | None = None
+    """Of what the assistant said."""
+
+
+class BudgetSpec(_Strict):
+    """How many tokens a prompt may keep, and how they are shared out. One of `rate`, `tokens` and `fit`
+    says how many; it is shared among the rules that say neither rate nor tokens themselves.
+    """
+
+    rate: Rate | None = None
+    """Share of all tokens to keep, of each turn or (`scope: request`) of the whole request."""
+
+    tokens: Tokens | None = None
+    """Tokens to keep of the whole request."""
+
+    fit: bool = False
+    """Keep what the model's context window holds beside the reply."""
+
+    window: Tokens | None = None
+    """With `fit`: tokens of the context window, where they are not known for the model."""
+
+    reply: Tokens | None = None
+    """With `fit`: tokens left free for the reply; what the request asks for without it."""
+
+    scope: Scope | None = None
+    """What a rate is shared out over: each turn by itself, or the request as a whole. The latter treats
+    an earlier turn anew while the conversation grows, and the provider's prefix cache is lost."""
+
+    instruction_rate: Rate = 0.85
+    """Share of instructions to keep, where a rule compresses them."""
+
+    question_rate: Rate = 0.9
+    """Share of questions to keep, where a rule compresses them."""
+
+    min_rate: RatesSpec = RatesSpec()
+    """The least to keep, by kind of segment."""
+
+    max_rate: RatesSpec = RatesSpec()
+    """The most to keep, by kind of segment."""
+
+    granularity: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 2.0
+    """Before texts are shortened, whole documents and examples are chosen up to this many times the
+    budget."""
+
+    coarse: bool = True
+    """Whether whole documents and examples may be left out."""
+
+    min_examples: Annotated[int, Field(ge=0)] = 1
+    """So many documents or examples stay at least."""
+
+    slope: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How much more of the best ranked document is kept than of the last; 0: alike."""
+
+    ranking: Ranking = Ranking.BM25
+    """How documents and examples are ordered: by words shared with the question (bm25), or as they
+    stand (order)."""
+
+
+class FewShotSpec(_Strict):
+    """What counts as demonstrations (few-shot examples)."""
+
+    named: bool = True
+    """Messages whose name is example_user or example_assistant."""
+
+    inside: bool = True
+    """Examples inside one message: "Q: ... A: ...", "Input: ... Output: ...", <example>."""
+
+    leading_pairs: Annotated[int, Field(ge=0, le=1000)] = 0
+    """So many pairs of user and assistant at the head of every conversation."""
+
+
+class RequestsSpec(_Strict):
+    """What a request may ask for, by `x-elision` headers and by marks in its texts."""
+
+    allow: Several[Permission] = (Permission.OFF, Permission.AUDIT, Permission.EXPLAIN, Permission.MARKS)
+    """`x-elision: off`, `audit`, `explain`; `rate` for x-elision-rate; `marks` for tags in texts."""
+
+    min_rate: Rate = 0.1
+    """The least share of tokens that a request or a mark may ask to keep."""
 
 
 class PolicyFile(_Strict):
     """One team's policy file."""
+
+    extends: str | None = None
+    """A preset. Its values are overridden by this file's; its rules come after this file's."""
 
     name: Name | None = None
     """What headers and logs call the policy; the file's name by default."""
@@ -97,107 +303,153 @@ class PolicyFile(_Strict):
     mode: Mode = Mode.ENFORCE
     """enforce; audit (decide and report, send the original); off (look at nothing)."""
 
-    deadline_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 2.0
+    deadline_s: Seconds = 2.0
     """Seconds that compressing a request may take; after them its original goes out."""
+
+    keys: Several[Fingerprint] = ()
+    """Fingerprints of the team's API keys, as `elision fingerprint` prints them. Requests with one of
+    these keys are this team's."""
+
+    few_shot: Annotated[FewShotSpec, BeforeValidator(_few_shot_word)] = FewShotSpec()
+    """What counts as demonstrations: auto, off, or in particular."""
+
+    budget: BudgetSpec | None = None
+    """How many tokens a prompt may keep; without it the rules alone say how far."""
+
+    requests: RequestsSpec = RequestsSpec()
+    """What requests may ask for."""
 
     rules: tuple[RuleSpec, ...] = ()
     """In order of precedence; a segment that no rule matches is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong in a policy file beyond its shape.
+_TARGETS = {"rate", "tokens", "fit"}
+_OF_TARGETS = _TARGETS | {"window", "reply", "scope"}
 
-    Attributes:
-        path: keys and indices that lead to the value that is wrong.
-        message: what is wrong and how to mend it.
+
+def merged(file: PolicyFile, preset: PolicyFile) -> PolicyFile:
+    """Return a file laid over the preset that it extends.
+
+    `budget` and `requests` are laid over key by key, but for how large the budget is: a file that
+    says `tokens` leaves nothing of a preset's `rate` and scope. A preset's rule gives way to one of
+    the same name in the file.
     """
+    own = file.model_dump(exclude_unset=True)
+    base = preset.model_dump(exclude_unset=True)
+    both: dict[str, Any] = {**base, **own}
+    for key in ("budget", "requests"):
+        below, above = base.get(key) or {}, own.get(key)
+        if above is not None:
+            both[key] = {k: v for k, v in below.items() if not _gives_way(k, above)} | above
+    taken = {rule.name for rule in file.rules if rule.name}
+    rules = (*file.rules, *(rule for rule in preset.rules if rule.name not in taken))
+    both["rules"] = [rule.model_dump(exclude_unset=True) for rule in rules]
+    return PolicyFile.model_validate(both)
 
-    path: tuple[str | int, ...]
-    message: str
+
+def _gives_way(key: str, above: dict[str, Any]) -> bool:
+    return key in _OF_TARGETS and not _TARGETS.isdisjoint(above)
 
 
-def build(file: PolicyFile, version: str, name: str = "") -> Policy:
+def build(file: PolicyFile, version: str, name: str, default_method: str) -> Policy:
     """Return what a policy file means.
 
     Args:
-        file: validated, and without `problems`.
-        version: short digest of the file.
+        file: validated, merged, and without `problems`.
+        version: short digest of all that it was read from.
         name: what the policy is called where the file does not say.
+        default_method: what a rule without a method means.
     """
-    rules = tuple(_rule(spec, number) for number, spec in enumerate(file.rules, 1))
-    return Policy(file.name or name, version, file.mode, file.deadline_s, rules)
-
-
-def problems(file: PolicyFile, methods: Collection[str]) -> list[Problem]:
-    """Return what is wrong in a policy file beyond its shape, in the order of its rules.
-
-    Args:
-        file: validated.
-        methods: names of the compression methods that there are.
-    """
-    found: list[Problem] = []
-    rules = [_rule(spec, number) for number, spec in enumerate(file.rules, 1)]
-    for index, rule in enumerate(rules):
-        here = ("rules", index)
-        known = _method_problems(rule.use, methods) or _target_problems(rule.use)
-        for path, message in (*known, *_order_problems(rule, rules[:index])):
-            found.append(Problem((*here, *path), message))
-    return found
-
-
-def _rule(spec: RuleSpec, number: int) -> Rule:
-    when, use = spec.when, spec.use
-    return Rule(
-        spec.name or f"rule-{number}",
-        When(
-            role=when.role or (),
-            segment=when.segment or (),
-            model=when.model or (),
-            min_tokens=when.min_tokens or 0,
-            max_tokens=when.max_tokens,
-        ),
-        Use(use.method, use.rate, use.tokens, tuple(sorted(use.options.items())), use.protect),
+    return Policy(
+        file.name or name,
+        version,
+        file.mode,
+        file.deadline_s,
+        rules_of(file, default_method),
+        budget_of(file.budget),
+        FewShot(file.few_shot.named, file.few_shot.inside, file.few_shot.leading_pairs),
+        _permissions(file.requests),
+        file.keys,
     )
 
 
-_Found = tuple[tuple[str, ...], str]
+def rules_of(file: PolicyFile, default_method: str) -> tuple[Rule, ...]:
+    """Return a file's rules; those without a name are called by their number."""
+    return tuple(
+        Rule(spec.name or f"rule-{number}", when_of(spec.when), use_of(spec.use, default_method))
+        for number, spec in enumerate(file.rules, 1)
+    )
 
 
-def _method_problems(use: Use, methods: Collection[str]) -> list[_Found]:
-    known = sorted({KEEP, *methods})
-    if use.method in known:
-        return []
-    near = get_close_matches(use.method, known, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
-    return [(("use", "method"), f'unknown method "{use.method}"; {hint}')]
+def when_of(spec: WhenSpec) -> When:
+    """Return a rule's condition."""
+    return When(
+        role=tuple(role.value for role in spec.role or ()),
+        segment=spec.segment or (),
+        model=spec.model or (),
+        min_tokens=spec.min_tokens or 0,
+        max_tokens=spec.max_tokens,
+        text_kind=spec.kind or (),
+        language=spec.language or (),
+        endpoint=spec.endpoint or (),
+        upstream=spec.upstream or (),
+        position=spec.position or (),
+        min_turn=spec.min_turn or 1,
+        max_turn=spec.max_turn,
+        header=tuple(sorted((spec.header or {}).items())),
+    )
 
 
-def _target_problems(use: Use) -> Iterator[_Found]:
-    """Yield what is wrong with how far a method is to go."""
-    given = [key for key in ("rate", "tokens") if getattr(use, key) is not None]
-    if use.method in (KEEP, LOSSLESS):
-        why = "changes nothing" if use.method == KEEP else "decides by itself how far it goes"
-        for key in given:
-            yield ("use", key), f"{use.method} {why}; remove {key}"
-    elif len(given) == 2:
-        yield ("use", "tokens"), "rate and tokens exclude one another; remove one"
-    elif not given:
-        yield ("use",), f'{use.method} must be told how far: add "rate: 0.5" or "tokens: 500"'
-    if use.method == KEEP and use.options:
-        yield ("use", "options"), "keep has no options; remove them"
+def use_of(spec: UseSpec, default_method: str) -> Use:
+    """Return what a rule does."""
+    return Use(
+        spec.method or default_method,
+        spec.rate,
+        spec.tokens,
+        tuple(sorted(spec.options.items())),
+        spec.protect,
+        spec.min_tokens,
+        spec.deadline_s,
+        spec.mode,
+    )
 
 
-def _order_problems(rule: Rule, earlier: list[Rule]) -> Iterator[_Found]:
-    """Yield why a rule can never be reached, or not be told from another."""
-    when = rule.when
-    if when.max_tokens is not None and when.min_tokens > when.max_tokens:
-        message = f"no segment has at least {when.min_tokens} and at most {when.max_tokens} tokens"
-        yield ("when", "min_tokens"), message
-    if any(other.name == rule.name for other in earlier):
-        yield ("name",), f'another rule is called "{rule.name}" already; choose another name'
-    for other in earlier:
-        if covers(other.when, when):
-            message = f"never reached: rule `{other.name}` above matches all that this one does"
-            yield (), f"{message}; remove this rule or put it first"
-            break
+def budget_of(spec: BudgetSpec | None) -> Budget | None:
+    """Return a budget; one of tokens or of the window is the whole request's."""
+    if spec is None:
+        return None
+    scope = Scope.REQUEST if spec.tokens is not None or spec.fit else spec.scope or Scope.TURN
+    return Budget(
+        spec.rate,
+        spec.tokens,
+        spec.fit,
+        spec.window,
+        spec.reply,
+        scope,
+        spec.instruction_rate,
+        spec.question_rate,
+        _bounds(spec.min_rate),
+        _bounds(spec.max_rate),
+        spec.granularity,
+        spec.coarse,
+        spec.min_examples,
+        spec.slope,
+        spec.ranking,
+    )
+
+
+def _bounds(rates: RatesSpec) -> tuple[tuple[Kind, float], ...]:
+    given = ((kind, getattr(rates, kind.value)) for kind in Kind)
+    return tuple((kind, rate) for kind, rate in given if rate is not None)
+
+
+def _permissions(spec: RequestsSpec) -> Permissions:
+    allowed = set(spec.allow)
+    return Permissions(
+        off=Permission.OFF in allowed,
+        audit=Permission.AUDIT in allowed,
+        explain=Permission.EXPLAIN in allowed,
+        rate=Permission.RATE in allowed,
+        marks=Permission.MARKS in allowed,
+        min_rate=spec.min_rate,
+    )

@@ -1,4 +1,4 @@
-"""The command line: `elision serve | compress | check | explain | upstream`.
+"""The command line: `elision serve | compress | upstream`, and those of `cli_policies`.
 
 This module owns names of commands and flags, exit codes, and saying an error in one line with its
 remedy; the work is done by what it imports, inside the commands, so that `elision --version`
@@ -21,20 +21,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elision.compressors.errors import BadOption, CompressionError, UnknownMethod, WeightsMissing
+from elision.compressors.registry import DEFAULT_METHOD
 from elision.config.errors import ConfigError
+from elision.proxy import cli_policies
+from elision.proxy.commands import (
+    EXIT_CANNOT_START,
+    EXIT_USAGE,
+    EXIT_WRONG,
+    PoliciesDir,
+    SettingsFile,
+    counters_of,
+    fail,
+    read_file,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from elision.compressors.base import Method, OptionValue, Outcome, Target
-    from elision.compressors.tokens import Counters
     from elision.config.settings import Settings
-    from elision.proxy.policy_source import PolicySet
-
-EXIT_WRONG = 1
-EXIT_USAGE = 2
-EXIT_CANNOT_START = 3
 
 _DEFAULT_RATE = 0.5
-_STDIN = Path("-")
 
 app = typer.Typer(
     name="elision",
@@ -57,22 +63,16 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="elision", standalone_mode=False)
     except ConfigError as error:
-        return _fail(EXIT_USAGE, *error.problems)
+        return fail(EXIT_USAGE, *error.problems)
     except (UnknownMethod, BadOption) as error:
-        return _fail(EXIT_USAGE, str(error))
+        return fail(EXIT_USAGE, str(error))
     except WeightsMissing as error:
-        return _fail(EXIT_CANNOT_START, str(error))
+        return fail(EXIT_CANNOT_START, str(error))
     except CompressionError as error:
-        return _fail(EXIT_WRONG, str(error))
+        return fail(EXIT_WRONG, str(error))
     except typer.TyperException as error:
-        return _fail(EXIT_USAGE, f"{error.format_message().rstrip('.')}; see elision --help")
+        return fail(EXIT_USAGE, f"{error.format_message().rstrip('.')}; see elision --help")
     return code if isinstance(code, int) else 0
-
-
-def _fail(code: int, *problems: str) -> int:
-    for problem in problems:
-        typer.echo(f"error: {' '.join(problem.split())}", err=True)
-    return code
 
 
 def _show_version(wanted: bool) -> None:
@@ -90,14 +90,6 @@ def _elision(
     ] = False,
 ) -> None:
     """Hold what is common to all commands."""
-
-
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", metavar="FILE", help="Settings file. [ELISION_SETTINGS]")
-]
-PoliciesDir = Annotated[
-    str | None, typer.Option(metavar="DIR", help="Directory of policy files. [ELISION_POLICIES]")
-]
 
 
 @app.command()
@@ -125,7 +117,7 @@ def serve(
     }
     from elision.config.settings import with_upstreams
 
-    merged = with_upstreams(_settings(settings, flags), os.environ)
+    merged = with_upstreams(settings_of(settings, flags), os.environ)
     from elision.proxy.app import serve as serve_forever
 
     return serve_forever(merged)
@@ -135,7 +127,7 @@ def serve(
 def compress(
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE|-", help="Text in UTF-8; - is standard input.")],
-    method: Annotated[str, typer.Option(help="Compression method.")] = "selective_context",
+    method: Annotated[str, typer.Option(help="Compression method.")] = DEFAULT_METHOD,
     rate: Annotated[
         float | None,
         typer.Option(help=f"Share of tokens to keep, {_DEFAULT_RATE} where the method needs a target."),
@@ -160,62 +152,21 @@ def compress(
     if show and as_json:
         raise ConfigError(["--show: excludes --json; give one of them"])
     target = Target(_rate(method, rate, tokens), tokens, model, question)
-    text = _text(_read(file), file)
-    merged = _settings(settings, {})
+    text = _text(read_file(file), file)
+    merged = settings_of(settings, {})
     outcome = _compressed(text, Method(method, _options(option or [])), target, merged)
     _show_outcome(text, outcome, show=show, as_json=as_json)
     return 0
 
 
-@app.command()
-def check(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of policy files.")],
-) -> int:
-    """Check every policy file of a directory; tell all errors with file, line and column."""
-    try:
-        policies = _policies(directory)
-    except ConfigError as error:
-        return _fail(EXIT_WRONG, *error.problems)
-    for team, policy in sorted(policies.by_team.items()):
-        default = ", for every other team too" if policy is policies.default else ""
-        rules = f"{len(policy.rules)} rule{'s' * (len(policy.rules) != 1)}"
-        typer.echo(f"{team}: {policy.label}, {policy.mode}, {rules}{default}")
-    return 0
-
-
-@app.command()
-def explain(
-    *,
-    body: Annotated[Path, typer.Argument(metavar="BODY.json", help="A request's body; - is standard input.")],
-    policies: PoliciesDir = None,
-    team: Annotated[str, typer.Option(help="Whose policy; the default one without it.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Show JSON, with why other rules did not.")] = False,
-    settings: SettingsFile = None,
-) -> int:
-    """Show what would happen to each part of a chat request, and why. Nothing is compressed."""
-    from elision.proxy import terminal
-    from elision.proxy.carry import NotCarriedError
-    from elision.proxy.planner import Planner
-    from elision.proxy.rewriter import Ask
-
-    merged = _settings(settings, {"policies": policies})
-    if merged.policies is None:
-        raise ConfigError(["no policies: say --policies DIR, or set ELISION_POLICIES to their directory"])
-    known = _policies(merged.policies)
-    policy = known.for_team(team)
-    if policy is None:
-        teams = ", ".join(sorted(known.by_team))
-        raise ConfigError([f"--team: {team or 'the default team'} has no policy; there are: {teams}"])
-    planner = Planner(known, _counters(merged).counter_for)
-    try:
-        planned = planner.plan(_read(body), Ask("POST", "/v1/chat/completions", team))
-    except NotCarriedError as error:
-        return _fail(EXIT_WRONG, f"{body}: {error}: the proxy would pass this body on untouched")
-    if planned is not None and as_json:
-        typer.echo(json.dumps(terminal.plan_row(planned, policy), ensure_ascii=False, indent=2))
-    elif planned is not None:
-        terminal.print_table(planned, sys.stdout)
-    return 0
+for _command in (
+    cli_policies.check,
+    cli_policies.explain,
+    cli_policies.policies,
+    cli_policies.schema,
+    cli_policies.fingerprint,
+):
+    app.command()(_command)
 
 
 @app.command()
@@ -230,26 +181,6 @@ def upstream(
     return serve_model(host, port, weights)
 
 
-def _settings(file: Path | None, flags: dict[str, object]) -> "Settings":
-    from elision.config.settings import load_settings
-
-    return load_settings(file, os.environ, flags)
-
-
-def _policies(directory: Path) -> "PolicySet":
-    from elision.compressors.registry import method_names
-    from elision.proxy.policy_source import load_policies
-
-    return load_policies(directory, method_names())
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if file == _STDIN else file.read_bytes()
-    except OSError as error:
-        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from error
-
-
 def _text(content: bytes, file: Path) -> str:
     try:
         return content.decode()
@@ -258,11 +189,14 @@ def _text(content: bytes, file: Path) -> str:
 
 
 def _rate(method: str, rate: float | None, tokens: int | None) -> float | None:
-    from elision.policies.schema import LOSSLESS
+    from elision.compressors.registry import abilities
 
-    if method == LOSSLESS and (rate, tokens) != (None, None):
-        raise ConfigError([f"--method: {LOSSLESS} decides by itself how far it goes; leave out the target"])
-    return _DEFAULT_RATE if rate is tokens is None and method != LOSSLESS else rate
+    ability = abilities().get(method)
+    if ability is not None and not ability.needs_target:
+        if rate is not None or tokens is not None:
+            raise ConfigError([f"--method: {method} decides by itself how far it goes; leave out the target"])
+        return None
+    return _DEFAULT_RATE if rate is None and tokens is None else rate
 
 
 def _options(given: list[str]) -> "tuple[tuple[str, OptionValue], ...]":
@@ -284,16 +218,9 @@ def _compressed(text: str, method: "Method", target: "Target", settings: "Settin
     from elision.compressors.engine import Engine
 
     compressor = settings.compressor
-    engine = Engine(_counters(settings), cache_dir=compressor.cache_dir, threads=compressor.threads)
+    engine = Engine(counters_of(settings), cache_dir=compressor.cache_dir, threads=compressor.threads)
     [outcome] = engine.run([Job(text, method, target)])
     return outcome
-
-
-def _counters(settings: "Settings") -> "Counters":
-    from elision.compressors.tokens import Counters
-
-    paths = {glob: str(path) for glob, path in settings.tokenizers.items()}
-    return Counters(paths, settings.compressor.cache_dir)
 
 
 def _show_outcome(text: str, outcome: "Outcome", *, show: bool, as_json: bool) -> None:

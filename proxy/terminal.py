@@ -1,15 +1,21 @@
-"""What the command line shows: a text with its losses struck out, a plan as a table or as JSON.
+"""What the command line shows: a text with its losses struck out; plans and policies as tables or JSON.
 
-Pure but for `print_table`. Decides nothing: outcomes and plans come in, texts go out.
+Pure but for what is called `print_...`. Decides nothing: outcomes, plans and policies come in, texts go out.
 """
 
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TextIO
 
 from elision.compressors.base import Outcome, Span
 from elision.policies.engine import misses
-from elision.policies.model import Decision, Policy
+from elision.policies.model import Budget, Decision, Policy
 from elision.proxy.planner import Planned
+from elision.proxy.policy_source import PolicySet
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 _STRIKE = ("\x1b[2;9m", "\x1b[22;29m")
 _BRACKETS = ("[-", "-]")
@@ -60,6 +66,7 @@ def plan_row(planned: Planned, policy: Policy) -> Row:
         "deadline_s": plan.deadline_s,
         "model": planned.body.model,
         "encoding": planned.encoding,
+        "notes": list(plan.notes),
         "segments": [_segment_row(planned, policy, decision) for decision in plan.decisions],
     }
 
@@ -84,22 +91,22 @@ def _segment_row(planned: Planned, policy: Policy, decision: Decision) -> Row:
     }
 
 
-def print_table(planned: Planned, out: TextIO) -> None:
-    """Write a plan as a table, as wide as the terminal."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def print_plan(planned: Planned, policy: Policy, out: TextIO) -> None:
+    """Write a plan as a table, as wide as the terminal, and below it what the budget could not keep to."""
     from rich.text import Text
 
     plan = planned.plan
     title = f"{plan.policy}, {plan.mode}, model {planned.body.model or 'unnamed'}, {planned.encoding}"
-    table = Table(title=Text(title), box=box.SIMPLE, title_justify="left")
-    for name in ("place", "kind", "role", "tokens", "rule", "method", "target", "why"):
-        table.add_column(name, justify="right" if name == "tokens" else "left", overflow="fold")
+    table = _table(("place", "kind", "role", "tokens", "rule", "method", "target", "why"), title)
     for decision in plan.decisions:
+        others = misses(policy, decision.segment, planned.body.model)
+        why = [decision.why, *(f"not {miss.rule}: {miss.why}" for miss in others)]
         # Text, because square brackets in a string would be read as rich's markup.
-        table.add_row(*(Text(cell) for cell in _cells(planned, decision)))
-    Console(file=out, width=None if out.isatty() else _WIDTH_OF_A_PIPE).print(table)
+        table.add_row(*(Text(cell) for cell in (*_cells(planned, decision), "\n".join(why))))
+    console = _console(out)
+    console.print(table)
+    for note in plan.notes:
+        console.print(Text(f"note: {note}"))
 
 
 def _cells(planned: Planned, decision: Decision) -> tuple[str, ...]:
@@ -114,5 +121,74 @@ def _cells(planned: Planned, decision: Decision) -> tuple[str, ...]:
         decision.rule or "-",
         use.method,
         f"{use.rate:g}" if use.rate is not None else f"{use.tokens} tokens" if use.tokens else "-",
-        decision.why,
     )
+
+
+def policy_rows(known: PolicySet) -> list[Row]:
+    """Return what is loaded as `elision policies --json` shows it; keys are counted, not shown."""
+    return [
+        {
+            "team": team,
+            "policy": policy.label,
+            "mode": policy.mode.value,
+            "extends": known.extends.get(team),
+            "deadline_s": policy.deadline_s,
+            "budget": None if policy.budget is None else asdict(policy.budget),
+            "rules": [{"name": rule.name, **asdict(rule.use)} for rule in policy.rules],
+            "keys": len(policy.keys),
+            "default": policy is known.default,
+        }
+        for team, policy in sorted(known.by_team.items())
+    ]
+
+
+def print_policies(known: PolicySet, presets: Mapping[str, str], out: TextIO) -> None:
+    """Write what is loaded as a table, and below it a line for each preset: what it is for."""
+    from rich.text import Text
+
+    console = _console(out)
+    table = _table(("team", "policy", "mode", "extends", "rules", "budget", "keys"))
+    for team, policy in sorted(known.by_team.items()):
+        rules = ", ".join(f"{rule.name} ({rule.use.method})" for rule in policy.rules)
+        cells = (
+            f"{team} (and every other)" if policy is known.default else team,
+            policy.label,
+            policy.mode.value,
+            known.extends.get(team, "-"),
+            rules or "-",
+            budget_words(policy.budget),
+            str(len(policy.keys)),
+        )
+        table.add_row(*map(Text, cells))
+    console.print(table if known.by_team else Text("no policies are loaded"))
+    console.print(Text("\npresets to extend:"))
+    width = max(map(len, presets), default=0)
+    for name, purpose in sorted(presets.items()):
+        console.print(Text(f"  {name:{width}}  {purpose}"))
+
+
+def budget_words(budget: Budget | None) -> str:
+    """Say in a few words how large a budget is."""
+    if budget is None:
+        return "-"
+    if budget.rate is not None:
+        return f"{budget.rate:g} of each {budget.scope}"
+    return f"{budget.tokens} tokens" if budget.tokens is not None else "what the context window holds"
+
+
+def _table(columns: Sequence[str], title: str = "") -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title) if title else None, box=box.SIMPLE, title_justify="left")
+    for name in columns:
+        right = name in ("tokens", "keys")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _console(out: TextIO) -> "Console":
+    from rich.console import Console
+
+    return Console(file=out, width=None if out.isatty() else _WIDTH_OF_A_PIPE)

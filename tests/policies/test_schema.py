@@ -6,12 +6,26 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from elision.policies.model import Kind, Mode, Policy, Rule, Use, When
-from elision.policies.schema import PolicyFile, build, problems
+from elision.policies.model import (
+    Budget,
+    Endpoint,
+    FewShot,
+    Kind,
+    Mode,
+    Permissions,
+    Policy,
+    Position,
+    Ranking,
+    Rule,
+    Scope,
+    TextKind,
+    Use,
+    When,
+)
+from elision.policies.schema import PolicyFile, budget_of, build, merged
 
-METHODS = ("lossless", "selective_context")
-KEEP: dict[str, Any] = {"method": "keep"}
 HALF: dict[str, Any] = {"method": "selective_context", "rate": 0.5}
+KEY = "sha256:" + "0a" * 32
 
 
 def read(data: object) -> PolicyFile:
@@ -19,44 +33,133 @@ def read(data: object) -> PolicyFile:
     return PolicyFile.model_validate_json(json.dumps(data), strict=True)
 
 
-def rules(*specs: dict[str, Any]) -> PolicyFile:
-    """Return a policy file with these rules."""
-    return read({"rules": list(specs)})
+def meant(data: object) -> Policy:
+    """Return the policy that a file means."""
+    return build(read(data), "v1", "stem", "standard")
 
 
 def test_a_file_becomes_the_policy_that_it_says() -> None:
-    """Every key arrives, and single values stand for lists of one."""
-    file = read(
+    """Every key arrives."""
+    policy = meant(
         {
             "name": "search",
             "mode": "audit",
             "deadline_s": 1,
+            "keys": [KEY],
+            "few_shot": {"leading_pairs": 3, "inside": False},
+            "requests": {"allow": ["rate"], "min_rate": 0.2},
+            "budget": {
+                "rate": 0.5,
+                "scope": "request",
+                "instruction_rate": 0.8,
+                "question_rate": 0.95,
+                "min_rate": {"context": 0.3},
+                "max_rate": {"history": 0.9, "context": 0.8},
+                "granularity": 3,
+                "coarse": False,
+                "min_examples": 2,
+                "slope": 0.3,
+                "ranking": "order",
+            },
             "rules": [
                 {
                     "name": "documents",
                     "when": {
-                        "role": "user",
+                        "role": ["user"],
                         "segment": ["context"],
-                        "model": "gpt-4*",
+                        "kind": ["prose"],
+                        "language": ["en", "de"],
+                        "model": ["gpt-4*"],
+                        "endpoint": ["chat"],
+                        "upstream": ["eu-*"],
                         "min_tokens": 9,
+                        "max_tokens": 99,
+                        "position": ["first"],
+                        "min_turn": 1,
+                        "max_turn": 4,
+                        "header": {"X-Class": "batch*", "a": "b"},
                     },
-                    "use": {**HALF, "options": {"unit": "phrase", "a": 1}, "protect": "numbers"},
-                },
-                {"use": {"method": "selective_context", "tokens": 100}},
+                    "use": {
+                        **HALF,
+                        "options": {"unit": "phrase", "a": 1},
+                        "protect": ["numbers"],
+                        "min_tokens": 50,
+                        "deadline_s": 0.5,
+                        "mode": "enforce",
+                    },
+                }
             ],
         }
     )
-    use = Use("selective_context", 0.5, None, (("a", 1), ("unit", "phrase")), ("numbers",))
-    when = When(("user",), (Kind.CONTEXT,), ("gpt-4*",), 9, None)
-    second = Rule("rule-2", When(), Use("selective_context", None, 100))
-    expected = Policy("search", "v1", Mode.AUDIT, 1.0, (Rule("documents", when, use), second))
-    assert build(file, "v1", "stem") == expected
-    assert problems(file, METHODS) == []
+    when = When(
+        role=("user",),
+        segment=(Kind.CONTEXT,),
+        model=("gpt-4*",),
+        min_tokens=9,
+        max_tokens=99,
+        text_kind=(TextKind.PROSE,),
+        language=("en", "de"),
+        endpoint=(Endpoint.CHAT,),
+        upstream=("eu-*",),
+        position=(Position.FIRST,),
+        max_turn=4,
+        header=(("a", "b"), ("x-class", "batch*")),
+    )
+    options = (("a", 1), ("unit", "phrase"))
+    use = Use("selective_context", 0.5, None, options, ("numbers",), 50, 0.5, Mode.ENFORCE)
+    budget = Budget(
+        rate=0.5,
+        scope=Scope.REQUEST,
+        instruction_rate=0.8,
+        question_rate=0.95,
+        min_rates=((Kind.CONTEXT, 0.3),),
+        max_rates=((Kind.CONTEXT, 0.8), (Kind.HISTORY, 0.9)),
+        granularity=3.0,
+        coarse=False,
+        min_examples=2,
+        slope=0.3,
+        ranking=Ranking.ORDER,
+    )
+    permissions = Permissions(off=False, audit=False, explain=False, rate=True, marks=False, min_rate=0.2)
+    few_shot = FewShot(inside=False, leading_pairs=3)
+    rules = (Rule("documents", when, use),)
+    assert policy == Policy("search", "v1", Mode.AUDIT, 1.0, rules, budget, few_shot, permissions, (KEY,))
 
 
 def test_an_empty_file_keeps_everything() -> None:
-    """Its name is the file's, it is enforced, and it has two seconds."""
-    assert build(read({}), "v", "stem") == Policy("stem", "v", Mode.ENFORCE, 2.0, ())
+    """Its name is the file's, it is enforced, it has two seconds; all else is the model's own default."""
+    assert meant({}) == Policy("stem", "v1", Mode.ENFORCE, 2.0, ())
+    assert budget_of(read({"budget": {"rate": 0.5}}).budget) == Budget(rate=0.5)
+
+
+def test_short_forms_mean_what_the_long_ones_do() -> None:
+    """One value for a list of one; a method's name for what a rule does; a word for few-shot."""
+    policy = meant(
+        {
+            "few_shot": "off",
+            "keys": KEY,
+            "requests": {"allow": "off"},
+            "rules": [
+                {"when": {"role": "user", "segment": "context", "model": "m"}, "use": "keep"},
+                {"use": {"rate": 0.5, "protect": "numbers"}},
+            ],
+        }
+    )
+    first, second = policy.rules
+    assert first == Rule("rule-1", When(("user",), (Kind.CONTEXT,), ("m",)), Use("keep"))
+    assert second == Rule("rule-2", When(), Use("standard", 0.5, protect=("numbers",)))
+    assert policy.few_shot == FewShot(named=False, inside=False)
+    assert policy.keys == (KEY,)
+    assert (policy.permissions.off, policy.permissions.audit) == (True, False)
+    assert meant({"few_shot": "auto"}).few_shot == FewShot()
+
+
+@pytest.mark.parametrize("budget", [{"tokens": 4000}, {"fit": True, "window": 128000, "reply": 2000}])
+def test_a_number_of_tokens_is_the_whole_requests(budget: dict[str, Any]) -> None:
+    """A turn has no context window of its own."""
+    made = budget_of(read({"budget": budget}).budget)
+    assert made is not None
+    assert made.scope is Scope.REQUEST
 
 
 @pytest.mark.parametrize(
@@ -66,8 +169,15 @@ def test_an_empty_file_keeps_everything() -> None:
         {"deadline_s": 0},
         {"mode": "on"},
         {"name": "two words"},
+        {"keys": ["sk-secret"]},
+        {"keys": [KEY.upper()]},
+        {"few_shot": "yes"},
+        {"few_shot": {"pairs": 3}},
+        {"budget": {"rate": 0}},
+        {"budget": {"rate": 0.5, "min_rate": {"documents": 0.5}}},
+        {"budget": {"rate": 0.5, "min_rate": 0.5}},
+        {"requests": {"allow": ["all"]}},
         {"rules": [{}]},
-        {"rules": [{"use": {}}]},
         {"rules": [{"use": {**HALF, "rate": 0}}]},
         {"rules": [{"use": {**HALF, "rate": 1.1}}]},
         {"rules": [{"use": {**HALF, "rate": "0.5"}}]},
@@ -75,7 +185,13 @@ def test_an_empty_file_keeps_everything() -> None:
         {"rules": [{"use": {**HALF, "options": {"k": [1]}}}]},
         {"rules": [{"when": {"segment": []}, "use": HALF}]},
         {"rules": [{"when": {"segment": "system"}, "use": HALF}]},
+        {"rules": [{"when": {"role": "asistant"}, "use": HALF}]},
+        {"rules": [{"when": {"kind": "text"}, "use": HALF}]},
+        {"rules": [{"when": {"language": "en-US"}, "use": HALF}]},
+        {"rules": [{"when": {"header": {"x class": "a"}}, "use": HALF}]},
+        {"rules": [{"when": {"header": {}}, "use": HALF}]},
         {"rules": [{"when": {"min_tokens": 0}, "use": HALF}]},
+        {"rules": [{"when": {"min_turn": 0}, "use": HALF}]},
         {"rules": [{"when": {"tokens": 5}, "use": HALF}]},
     ],
 )
@@ -85,69 +201,41 @@ def test_what_is_out_of_shape_is_refused(data: object) -> None:
         read(data)
 
 
-def found(*specs: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return paths and messages of what is wrong with rules."""
-    return [(problem.path[1:], problem.message) for problem in problems(rules(*specs), METHODS)]
-
-
-def test_an_unknown_method_names_the_nearest() -> None:
-    """The caller says which methods there are."""
-    assert found({"use": {"method": "loseless"}})[0] == (
-        (0, "use", "method"),
-        'unknown method "loseless"; did you mean "lossless"?',
+def test_a_files_values_are_laid_over_its_presets() -> None:
+    """What it says wins, what it does not say stays, budget and requests key by key."""
+    preset = read(
+        {
+            "mode": "audit",
+            "deadline_s": 5,
+            "budget": {"rate": 0.5, "scope": "request", "slope": 0.3},
+            "requests": {"allow": ["rate"], "min_rate": 0.4},
+        }
     )
-    [(_, message)] = found({"use": {"method": "zip", "rate": 0.5}})
-    assert message == 'unknown method "zip"; known: keep, lossless, selective_context'
+    both = merged(read({"mode": "enforce", "requests": {"min_rate": 0.2}, "few_shot": "off"}), preset)
+    assert (both.mode, both.deadline_s, both.few_shot.named) == (Mode.ENFORCE, 5.0, False)
+    assert both.budget == preset.budget
+    assert (both.requests.allow, both.requests.min_rate) == (preset.requests.allow, 0.2)
 
 
 @pytest.mark.parametrize(
-    ("use", "path", "says"),
+    ("over", "left"),
     [
-        ({"method": "lossless", "rate": 0.5}, ("use", "rate"), "remove rate"),
-        ({"method": "keep", "tokens": 5}, ("use", "tokens"), "remove tokens"),
-        ({"method": "keep", "options": {"a": 1}}, ("use", "options"), "remove them"),
-        ({**HALF, "tokens": 5}, ("use", "tokens"), "exclude one another"),
-        ({"method": "selective_context"}, ("use",), 'add "rate: 0.5" or "tokens: 500"'),
+        ({"tokens": 4000}, {"tokens": 4000, "slope": 0.3}),
+        ({"rate": 0.4}, {"rate": 0.4, "slope": 0.3}),
+        ({"slope": 0.1}, {"rate": 0.5, "scope": "request", "slope": 0.1}),
+        (None, None),
     ],
 )
-def test_a_target_must_suit_its_method(use: dict[str, Any], path: tuple[str, ...], says: str) -> None:
-    """Each is told at the key that has to change, with how."""
-    [(where, message)] = found({"use": use})
-    assert where == (0, *path)
-    assert says in message
+def test_another_size_of_budget_leaves_nothing_of_the_presets(over: object, left: object) -> None:
+    """Two sizes would exclude one another; `budget: null` has none."""
+    preset = read({"budget": {"rate": 0.5, "scope": "request", "slope": 0.3}})
+    assert merged(read({"budget": over}), preset) == read({"budget": left})
 
 
-def test_a_rule_below_one_that_matches_as_much_is_never_reached() -> None:
-    """It would be dead text that its author believes in."""
-    broad = {"name": "all", "use": HALF}
-    [(where, message)] = found(broad, {"when": {"role": "user", "model": "gpt*"}, "use": KEEP})
-    assert where == (1,)
-    assert "never reached: rule `all` above matches all that this one does" in message
-    same = {"when": {"segment": ["context", "history"]}, "use": HALF}
-    assert len(found(same, {"when": {"segment": "history"}, "use": KEEP})) == 1
-
-
-def test_rules_that_can_be_reached_are_no_problem() -> None:
-    """Instructions and questions are not matched by a rule that does not name them."""
-    broad = {"use": HALF}
-    assert found(broad, {"when": {"segment": "question"}, "use": KEEP}) == []
-    assert found(broad, {"when": {"role": "system"}, "use": KEEP}) == []
-    large = {"when": {"min_tokens": 1000}, "use": HALF}
-    assert found(large, {"when": {"min_tokens": 999}, "use": HALF}, {"use": KEEP}) == []
-
-
-def test_impossible_conditions_and_repeated_names_are_told() -> None:
-    """Both are slips that the first look at a dashboard would puzzle over."""
-    span = {"when": {"min_tokens": 9, "max_tokens": 8}, "use": HALF}
-    assert found(span) == [((0, "when", "min_tokens"), "no segment has at least 9 and at most 8 tokens")]
-    first = {"name": "a", "when": {"segment": "context"}, "use": HALF}
-    second = {"name": "a", "when": {"segment": "history"}, "use": HALF}
-    assert [path for path, _ in found(first, second)] == [(1, "name")]
-
-
-def test_every_key_is_described_in_the_json_schema() -> None:
-    """Editors show it, and so does the documentation."""
-    schema = PolicyFile.model_json_schema()
-    for model in (schema, *schema["$defs"].values()):
-        for name, key in model.get("properties", {}).items():
-            assert key.get("description"), name
+def test_a_files_rules_come_before_its_presets_and_replace_those_of_the_same_name() -> None:
+    """The first match wins, so the file's own do."""
+    preset = read({"rules": [{"name": "a", "use": "keep"}, {"name": "b", "use": "keep"}]})
+    both = merged(read({"rules": [{"use": HALF}, {"name": "b", "use": "lossless"}]}), preset)
+    names = [rule.name for rule in build(both, "v", "n", "standard").rules]
+    assert names == ["rule-1", "b", "a"]
+    assert both.rules[1].use.method == "lossless"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from elision.proxy.cli import EXIT_CANNOT_START, EXIT_USAGE, EXIT_WRONG, run
+from elision.proxy.cli import run
+from elision.proxy.commands import EXIT_CANNOT_START, EXIT_USAGE
 
 POLICY = "rules:\n  - name: documents\n    use: {method: lossless}\n"
 DOCUMENT = "\n\n".join(["The mill stood by the river. " * 40] * 3)
@@ -149,76 +150,6 @@ def test_missing_weights_are_exit_code_3(tmp_path: Path, capsys: pytest.CaptureF
     code, lines = failed(capsys, "upstream", "--port", "0", "--weights", folder)
     assert code == EXIT_CANNOT_START
     assert str(folder) in lines[-1]
-
-
-def test_check_tells_what_is_loaded(policies: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each team with its version, mode and number of rules."""
-    (policies / "search.yaml").write_text("mode: audit\n")
-    assert run(["check", str(policies)]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("default: default@")
-    assert first.endswith(", enforce, 1 rule, for every other team too")
-    assert second.startswith("search: search@")
-    assert second.endswith(", audit, 0 rules")
-
-
-def test_check_tells_all_errors_of_all_files(policies: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1, a line each, with file, line and column."""
-    (policies / "a.yaml").write_text("mod: audit\ndeadline_s: 0\n")
-    (policies / "b.yaml").write_text("rules:\n  - use: {method: loseless}\n")
-    code, lines = failed(capsys, "check", policies)
-    assert code == EXIT_WRONG
-    assert lines == [
-        f'error: {policies}/a.yaml:1:1: unknown key "mod"; did you mean "mode"?',
-        f"error: {policies}/a.yaml:2:13: must be a number above 0 and at most 600, not 0",
-        f'error: {policies}/b.yaml:2:19: unknown method "loseless"; did you mean "lossless"?',
-    ]
-
-
-def test_explain_shows_each_segment(policies: Path, body: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As a table for people and as JSON for tools."""
-    command = ["explain", str(body), "--policies", str(policies)]
-    assert run(command) == 0
-    table = capsys.readouterr().out
-    assert "/messages/0/content" in table
-    assert "rule `documents` matched" in table
-    assert run([*command, "--team", "search", "--json"]) == 0
-    plan = json.loads(capsys.readouterr().out)
-    assert [segment["kind"] for segment in plan["segments"]] == ["instruction", "context", "question"]
-    assert [segment["method"] for segment in plan["segments"]] == ["keep", "lossless", "keep"]
-    assert plan["encoding"] == "o200k_base"
-
-
-def test_explain_finds_policies_by_variable_and_body_on_standard_input(
-    policies: Path,
-    body: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The settings are those of `serve`."""
-    monkeypatch.setenv("ELISION_POLICIES", str(policies))
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(body.read_bytes())))
-    assert run(["explain", "-"]) == 0
-    assert "documents" in capsys.readouterr().out
-
-
-def test_explain_refuses_what_the_proxy_would_pass_on(
-    policies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Not JSON; no policies; a team without a policy."""
-    file = tmp_path / "no.json"
-    file.write_text("{")
-    code, [line] = failed(capsys, "explain", file, "--policies", policies)
-    assert (code, line) == (
-        EXIT_WRONG,
-        f"error: {file}: malformed_body: the proxy would pass this body on untouched",
-    )
-    code, [line] = failed(capsys, "explain", file)
-    assert (code, "--policies DIR" in line) == (EXIT_USAGE, True)
-    (policies / "default.yaml").rename(policies / "a.yaml")
-    (policies / "b.yaml").write_text(POLICY)
-    code, [line] = failed(capsys, "explain", file, "--policies", policies, "--team", "c")
-    assert (code, line) == (EXIT_USAGE, "error: --team: c has no policy; there are: a, b")
 
 
 def test_compress_writes_the_shortened_text_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from elision.policies.model import Endpoint, Kind, Mode, Policy, Rule, Use, When
 from elision.policies.segments import cut
 from elision.proxy.bodies import parse
 from elision.proxy.planner import Planned
-from elision.proxy.terminal import outcome_row, plan_row, print_table, struck
+from elision.proxy.terminal import outcome_row, plan_row, print_plan, struck
 
 DOCUMENT = "\n\n".join(["The mill stood by the river. " * 40] * 3)
 POLICY = Policy(
@@ -84,7 +84,7 @@ def test_a_plan_as_json_says_why_and_why_not() -> None:
 def test_a_plan_as_a_table_names_every_segment() -> None:
     """One row each; names that look like markup are shown, not obeyed."""
     out = io.StringIO()
-    print_table(planned(), out)
+    print_plan(planned(), POLICY, out)
     table = out.getvalue()
     assert "team@abc, audit, model gpt-4o, words" in table
     for cell in ("/messages/0/content", "[red]documents", "selective_context", "0.5", "instruction"):

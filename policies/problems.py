@@ -1,0 +1,342 @@
+"""What is wrong, or unwise, in a policy file beyond its shape.
+
+Pure. Errors are what cannot mean anything, or cannot mean what its author wants: conditions that
+contradict one another, rules never reached, rates that nothing can reach. Warnings are what works
+and costs: conversations whose earlier turns change, methods given what they were not made for.
+Every problem says where it is and what to change; files and lines are the reader's matter.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+
+from elision.policies.conditions import covers, kinds_of
+from elision.policies.engine import MIN_TOKENS
+from elision.policies.model import KEEP, Ability, Budget, Kind, Position, Rule, Scope, TextKind, Use, When
+from elision.policies.schema import PolicyFile, budget_of, rules_of
+
+LOW_RATE = 0.2
+"""Keeping less than this share is warned of."""
+
+Path = tuple[str | int, ...]
+Found = tuple[Path, str]
+
+_SECRETS = frozenset(
+    ("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie")
+)
+# Which kinds of segments a role's messages can have; every other role may have any.
+_SYSTEM = frozenset((Kind.INSTRUCTION, Kind.DEMONSTRATIONS, Kind.CONTEXT))
+_ASSISTANT = frozenset((Kind.HISTORY, Kind.DEMONSTRATIONS))
+_TOOL = frozenset((Kind.TOOL_RESULT,))
+_KINDS_OF_ROLE = {
+    "system": _SYSTEM,
+    "developer": _SYSTEM,
+    "user": frozenset(Kind) - _TOOL,
+    "assistant": _ASSISTANT,
+    "tool": _TOOL,
+    "function": _TOOL,
+}
+_STRICT_TEXTS = frozenset((TextKind.CODE, TextKind.JSON, TextKind.CONFIG, TextKind.ENCODED))
+
+
+class Severity(StrEnum):
+    """How much is wrong: an error refuses the file, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in a policy file beyond its shape.
+
+    Attributes:
+        path: keys and indices that lead to the value that is wrong.
+        message: what is wrong and how to mend it.
+    """
+
+    path: Path
+    message: str
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a rule is judged by beside itself."""
+
+    file: PolicyFile
+    rules: tuple[Rule, ...]
+    budget: Budget | None
+    methods: Mapping[str, Ability]
+
+
+def problems(
+    file: PolicyFile, methods: Mapping[str, Ability], default_method: str, own_rules: int | None = None
+) -> list[Problem]:
+    """Return what is wrong in a policy file beyond its shape, in the order of its rules.
+
+    Args:
+        file: validated, and merged with what it extends.
+        methods: the compression methods that there are.
+        default_method: what a rule without a method means.
+        own_rules: so many of the rules are the file's own, the rest a preset's, which the file may
+            well make unreachable; None: all.
+    """
+    rules = rules_of(file, default_method)
+    own = len(rules) if own_rules is None else own_rules
+    context = _Context(file, rules, budget_of(file.budget), methods)
+    found: list[Problem] = []
+    for index, rule in enumerate(rules):
+        here: Path = ("rules", index)
+        errors = list(_errors_of(rule, index, context))
+        if index < own:
+            errors += _unreachable(rule, rules[:index])
+        found += (Problem((*here, *path), message) for path, message in errors)
+        if not errors:
+            warnings = _warnings_of(rule, context)
+            found += (Problem((*here, *path), message, Severity.WARNING) for path, message in warnings)
+    found += (Problem(path, message) for path, message in _errors_beside_rules(context))
+    found += (Problem(path, message, Severity.WARNING) for path, message in _warnings_beside_rules(context))
+    return found
+
+
+def _errors_of(rule: Rule, index: int, context: _Context) -> Iterator[Found]:
+    yield from _condition_errors(rule.when, rule.use)
+    if (message := _unknown_method(rule.use.method, context.methods)) is not None:
+        yield ("use", "method"), message
+    elif rule.use.method == KEEP:
+        yield from _keep_errors(rule.use)
+    else:
+        yield from _target_errors(rule, context)
+        yield from _patience_errors(rule.use, context.file.deadline_s)
+    if any(other.name == rule.name for other in context.rules[:index]):
+        yield ("name",), f'another rule is called "{rule.name}" already; choose another name'
+
+
+def _condition_errors(when: When, use: Use) -> Iterator[Found]:
+    """Yield conditions that cannot hold together, or must not be asked."""
+    if when.max_tokens is not None and when.min_tokens > when.max_tokens:
+        message = f"nothing has at least {when.min_tokens} and at most {when.max_tokens} tokens"
+        yield ("when", "min_tokens"), f"{message}; lower it, or raise max_tokens"
+    elif when.max_tokens is not None and when.max_tokens < _least_tokens(when, use):
+        message = f"nothing of at most {when.max_tokens} tokens is compressed: fewer than"
+        told = f"{message} {_least_tokens(when, use)} are left alone; set use.min_tokens lower"
+        yield ("when", "max_tokens"), told
+    if when.max_turn is not None and when.min_turn > when.max_turn:
+        message = f"no turn is at least number {when.min_turn} and at most number {when.max_turn}"
+        yield ("when", "min_turn"), f"{message}; lower it, or raise max_turn"
+    if when.min_turn > 1 and set(when.position) == {Position.FIRST}:
+        yield ("when", "position"), f"the first turn is never number {when.min_turn}; remove one of the two"
+    if when.role and when.segment and _held(when).isdisjoint(when.segment):
+        roles, kinds = " or ".join(when.role), " or ".join(when.segment)
+        told = f"{roles} messages have no {kinds} segments; they have {', '.join(sorted(_held(when)))}"
+        yield ("when", "segment"), told
+    for name, _ in when.header:
+        if name in _SECRETS:
+            remedy = "list the team's keys under `keys`, or ask for a header that holds no secret"
+            yield ("when", "header", name), f"{name} holds a secret, which no rule may look at; {remedy}"
+
+
+def _least_tokens(when: When, use: Use) -> int:
+    """Return how many tokens a rule surely leaves alone fewer than; 0 where it is not certain."""
+    if use.method == KEEP:
+        return 0
+    return use.min_tokens or (0 if when.min_tokens else MIN_TOKENS)
+
+
+def _unknown_method(method: str, methods: Mapping[str, Ability]) -> str | None:
+    known = sorted({KEEP, *methods})
+    if method in known:
+        return None
+    near = get_close_matches(method, known, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
+    return f'unknown method "{method}"; {hint}'
+
+
+def _keep_errors(use: Use) -> Iterator[Found]:
+    given = {
+        "rate": use.rate is not None,
+        "tokens": use.tokens is not None,
+        "options": bool(use.options),
+        "protect": use.protect is not None,
+        "min_tokens": use.min_tokens is not None,
+        "deadline_s": use.deadline_s is not None,
+        "mode": use.mode is not None,
+    }
+    for key in (key for key, is_given in given.items() if is_given):
+        yield ("use", key), f"keep changes nothing; remove {key}"
+
+
+def _target_errors(rule: Rule, context: _Context) -> Iterator[Found]:
+    """Yield what is wrong with how far a method is to go."""
+    use, budget = rule.use, context.budget
+    if not context.methods[use.method].needs_target:
+        for key in ("rate", "tokens"):
+            if getattr(use, key) is not None:
+                yield ("use", key), f"{use.method} decides by itself how far it goes; remove {key}"
+    elif use.rate is not None and use.tokens is not None:
+        yield ("use", "tokens"), "rate and tokens exclude one another; remove one"
+    elif use.rate is None and use.tokens is None and budget is None:
+        told = 'add "rate: 0.5" or "tokens: 500" here, or a budget to the policy'
+        yield ("use",), f"{use.method} must be told how far: {told}"
+    if use.rate is not None and budget is not None:
+        highest = {kind: bound for kind, bound in budget.max_rates if kind in _kinds(rule.when)}
+        kinds = _kinds(rule.when)
+        if kinds and kinds <= highest.keys() and use.rate > max(highest.values()):
+            message = f"no budget can reach {use.rate:g}: budget.max_rate allows {max(highest.values()):g}"
+            yield ("use", "rate"), f"{message} here; lower this rate, or raise max_rate"
+
+
+def _patience_errors(use: Use, deadline_s: float) -> Iterator[Found]:
+    if use.deadline_s is not None and use.deadline_s > deadline_s:
+        message = f"the whole request has {deadline_s:g} s; say less here, or raise the policy's deadline_s"
+        yield ("use", "deadline_s"), message
+
+
+def _unreachable(rule: Rule, earlier: tuple[Rule, ...]) -> Iterator[Found]:
+    for other in earlier:
+        if covers(other.when, rule.when):
+            message = f"never reached: rule `{other.name}` above matches all that this one does"
+            yield (), f"{message}; remove this rule or put it first"
+            return
+
+
+def _kinds(when: When) -> frozenset[Kind]:
+    """Return the kinds that a condition can match."""
+    return kinds_of(when) & _held(when)
+
+
+def _held(when: When) -> frozenset[Kind]:
+    """Return the kinds that messages of a condition's roles can have."""
+    if not when.role:
+        return frozenset(Kind)
+    return frozenset().union(*(_KINDS_OF_ROLE.get(role, frozenset(Kind)) for role in when.role))
+
+
+def _errors_beside_rules(context: _Context) -> Iterator[Found]:
+    budget = context.budget
+    if budget is not None:
+        yield from _budget_errors(context.file, budget)
+        yield from _unreached_budget(context, budget)
+    yield from _permission_errors(context)
+    first: dict[str, int] = {}
+    for number, key in enumerate(context.file.keys):
+        if key in first:
+            yield ("keys", number), f"key number {first[key] + 1} is the same; remove one"
+        first.setdefault(key, number)
+
+
+def _budget_errors(file: PolicyFile, budget: Budget) -> Iterator[Found]:
+    """Yield what is wrong with a budget by itself."""
+    given = [key for key in ("rate", "tokens", "fit") if getattr(budget, key)]
+    if not given:
+        yield ("budget",), 'a budget must say how much: add "rate: 0.5", "tokens: 4000" or "fit: true"'
+    for key in given[1:]:
+        yield ("budget", key), f"{given[0]} and {key} exclude one another; remove one"
+    for key in ("window", "reply"):
+        if getattr(budget, key) is not None and not budget.fit:
+            yield ("budget", key), f"{key} is only for fit: true; remove it, or say fit"
+    if budget.window is not None and budget.reply is not None and budget.reply >= budget.window:
+        yield ("budget", "reply"), f"a reply of {budget.reply} tokens leaves nothing of {budget.window}"
+    if file.budget and file.budget.scope is Scope.TURN and budget.scope is Scope.REQUEST:
+        yield ("budget", "scope"), f"{given[0]} is for the whole request; say scope: request, or a rate"
+    yield from _bound_errors(budget)
+
+
+def _bound_errors(budget: Budget) -> Iterator[Found]:
+    highest = dict(budget.max_rates)
+    for kind, least in budget.min_rates:
+        if least > highest.get(kind, 1.0):
+            message = f"at least {least:g} and at most {highest[kind]:g} exclude one another"
+            yield ("budget", "min_rate", kind.value), f"{message}; lower it, or raise max_rate"
+
+
+def _unreached_budget(context: _Context, budget: Budget) -> Iterator[Found]:
+    """Yield that a budget is smaller than what its rules must leave."""
+    floors: list[float] = []
+    for rule in context.rules:
+        ability = context.methods.get(rule.use.method)
+        if ability is not None:
+            floors += _floors(rule, budget) if ability.needs_target else (0.0,)
+    if not floors:
+        yield ("budget",), "no rule compresses anything, so no budget can be kept to; add a rule"
+    elif budget.rate is not None and budget.rate < min(floors):
+        message = f"no prompt can be brought to {budget.rate:g}: the rules and bounds leave at least"
+        yield ("budget", "rate"), f"{message} {min(floors):g} of every segment; raise it, or lower those"
+
+
+def _floors(rule: Rule, budget: Budget) -> Iterator[float]:
+    """Yield the least share that a rule surely leaves of each kind that it matches."""
+    fixed = {Kind.INSTRUCTION: budget.instruction_rate, Kind.QUESTION: budget.question_rate}
+    least = dict(budget.min_rates)
+    for kind in _kinds(rule.when):
+        bound = least.get(kind, 0.0)
+        if rule.use.tokens is not None or kind in fixed:
+            # A share fixed high gives way before a budget does (the stated order of degrading).
+            yield bound
+        else:
+            yield bound if rule.use.rate is None else rule.use.rate
+
+
+def _permission_errors(context: _Context) -> Iterator[Found]:
+    """Yield that a request may not even ask for what the policy itself does."""
+    requests = context.file.requests
+    rates = [rule.use.rate for rule in context.rules if rule.use.rate is not None]
+    if context.budget is not None and context.budget.rate is not None:
+        rates.append(context.budget.rate)
+    asked = {"rate", "marks"} & set(requests.allow)
+    if asked and rates and requests.min_rate > max(rates):
+        message = f"a request could not ask for what the policy itself keeps, {max(rates):g} at most"
+        yield ("requests", "min_rate"), f"{message}; lower it"
+
+
+def _warnings_of(rule: Rule, context: _Context) -> Iterator[Found]:
+    when, use = rule.when, rule.use
+    moving = sorted({Position.EARLIER, Position.LAST} & set(when.position))
+    if moving and len(set(when.position)) < len(Position):
+        message = f"a turn is not {' or '.join(moving)} for ever: the same message is treated otherwise later"
+        yield ("when", "position"), f"{message}, and the provider's prefix cache is lost"
+    for name, _ in when.header:
+        message = f"where {name} differs from request to request, so does a conversation's beginning"
+        yield ("when", "header", name), f"{message}, and the provider's prefix cache is lost"
+    if use.rate is not None and use.rate < LOW_RATE:
+        yield ("use", "rate"), _low(use.rate)
+    yield from _unsuitable(rule, context.methods.get(use.method))
+
+
+def _low(rate: float) -> str:
+    return f"keeping {rate:g} leaves little to answer from; measure answers before you enforce it"
+
+
+def _unsuitable(rule: Rule, ability: Ability | None) -> Iterator[Found]:
+    """Yield that a rule gives a method what it was not made for."""
+    if ability is None:
+        return
+    if ability.text_kinds is not None:
+        for number, kind in enumerate(rule.when.text_kind):
+            if kind in _STRICT_TEXTS - ability.text_kinds:
+                message = f"{rule.use.method} leaves words out, and was not made for {kind}"
+                yield ("when", "kind", number), f"{message}; use lossless or keep for it"
+    if ability.languages is not None:
+        for number, language in enumerate(rule.when.language):
+            if language not in ability.languages:
+                made = ", ".join(sorted(ability.languages))
+                message = f"{rule.use.method} was made for {made}, not for {language}"
+                yield ("when", "language", number), f"{message}; measure answers before you enforce it"
+
+
+def _warnings_beside_rules(context: _Context) -> Iterator[Found]:
+    budget = context.budget
+    lost = "and the provider's prefix cache is lost"
+    if budget is not None and budget.scope is Scope.REQUEST:
+        key = next((key for key in ("tokens", "fit") if getattr(budget, key)), "scope")
+        message = "shared out over the whole request, earlier turns are treated anew in every later one"
+        yield ("budget", key), f"{message}, {lost}; a rate per turn keeps it"
+    if budget is not None and budget.rate is not None and budget.rate < LOW_RATE:
+        yield ("budget", "rate"), _low(budget.rate)
+    pairs = context.file.few_shot.leading_pairs
+    if pairs:
+        message = f"the first {pairs} pairs of every conversation are taken for examples, and so are real"
+        told = f"{message} turns where a client sends none, {lost}; name them example_user and"
+        yield ("few_shot", "leading_pairs"), f"{told} example_assistant instead where you can"
