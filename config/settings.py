@@ -7,6 +7,7 @@ environment; everything else is handed a frozen `Settings`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,7 +27,7 @@ SETTINGS_FILE = "ELISION_SETTINGS"
 DEFAULT_UPSTREAM = "default"
 """What `upstream` is called where it is one of several."""
 
-_FILE_ONLY = (("tokenizers",), ("upstreams",))
+_FILE_ONLY = (("teams", "networks"), ("tokenizers",), ("upstreams",))
 """Mappings have no sensible form as a variable."""
 
 T = TypeVar("T")
@@ -100,6 +101,29 @@ class Log:
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise ValueError("must be a network such as 10.0.0.0/8 or fd00::/8, without host bits") from error
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Teams:
+    """How a team is told beside its path and its keys.
+
+    Attributes:
+        header: name of a header that a gateway sets; "": none is believed.
+        networks: whence that header is believed.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
+    networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that an operator may choose; `default.yaml` explains each.
@@ -121,6 +145,7 @@ class Settings:
     policies: FilePath | None = None
     redis: Annotated[str, AfterValidator(redis_url)] | None = field(default=None, repr=False)
     workers: Annotated[int, Field(ge=1, le=256)] = 1
+    teams: Teams = Teams()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     cache: Cache = Cache()

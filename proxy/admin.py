@@ -1,10 +1,11 @@
-"""What the proxy says of itself under `/elision/`: alive, ready. Never forwarded upstream."""
+"""What the proxy says of itself under `/elision/`: alive, ready, its figures. Never forwarded upstream."""
 
 from collections.abc import Callable, Mapping
 
 import msgspec
 from aiohttp import web
 
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Readiness = Mapping[str, object]
 
 
@@ -14,10 +15,12 @@ class Admin:
     Args:
         readiness: returns whether requests are served as configured (`ready`), and details that an
             operator wants when they are not.
+        metrics: returns this process's figures as Prometheus reads them.
     """
 
-    def __init__(self, readiness: Callable[[], Readiness]) -> None:
+    def __init__(self, readiness: Callable[[], Readiness], metrics: Callable[[], bytes]) -> None:
         self._readiness = readiness
+        self._metrics = metrics
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Answer one request for a path under `/elision/`."""
@@ -28,7 +31,9 @@ class Admin:
         if request.path == "/elision/ready":
             readiness = self._readiness()
             return _json(200 if readiness.get("ready") else 503, readiness)
-        return _json(404, {"error": "Known here: /elision/live, /elision/ready."})
+        if request.path == "/elision/metrics":
+            return web.Response(body=self._metrics(), headers={"Content-Type": METRICS_TYPE})
+        return _json(404, {"error": "Known here: /elision/live, /elision/metrics, /elision/ready."})
 
 
 def _json(status: int, value: Mapping[str, object]) -> web.Response:

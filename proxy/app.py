@@ -9,33 +9,25 @@ import gc
 import logging
 import signal
 import sys
-import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from ipaddress import ip_network
 
-from elision.compressors.base import Method
-from elision.compressors.errors import CompressionError
 from elision.compressors.registry import method_names
 from elision.config.settings import Settings
 from elision.config.upstreams import UpstreamEntry
 from elision.proxy import logs
 from elision.proxy.admin import Admin, Readiness
-from elision.proxy.cache import CacheBackend, MemoryCache
 from elision.proxy.handler import Deps, Handler
+from elision.proxy.metrics import Metrics
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.records import LogSink
-from elision.proxy.rewriter import PassThrough, Rewriter
+from elision.proxy.rewriter import PassThrough
 from elision.proxy.routing import Route, Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
+from elision.proxy.teams import Teams, TrustedHeader
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
-from elision.proxy.worker import CompressorClient, CompressorKeeper
-from elision.proxy.worker_process import WorkerOptions
-
-if TYPE_CHECKING:
-    from elision.compressors.tokens import Counters
 
 EXIT_CANNOT_START = 3
 _MIB = 1024 * 1024
@@ -151,39 +143,47 @@ def cannot_listen(settings: Settings, error: OSError) -> int:
     return EXIT_CANNOT_START
 
 
-def worker_options(settings: Settings, socket: str) -> WorkerOptions:
-    """Return what the compressor process is to know."""
-    compressor = settings.compressor
-    return WorkerOptions(
-        socket=socket,
-        threads=compressor.threads,
-        cache_dir=str(compressor.cache_dir) if compressor.cache_dir else None,
-        tokenizers={pattern: str(path) for pattern, path in settings.tokenizers.items()},
-        queue_limit=compressor.queue_limit,
-        stuck_after_s=compressor.stuck_after_s,
-        start_timeout_s=compressor.start_timeout_s,
-        log_format=settings.log.format,
-        log_level=settings.log.level,
-    )
-
-
-def methods_of(policies: PolicySet) -> tuple[Method, ...]:
-    """Return every method that a policy may call, without repeats, in order of appearance."""
-    uses = [rule.use for policy in policies.all() for rule in policy.rules]
-    return tuple(dict.fromkeys(Method(use.method, use.options) for use in uses if use.method != "keep"))
-
-
 async def _handler(
     settings: Settings, policies: PolicySet | None, socket: str | None, stack: AsyncExitStack
 ) -> Handler:
     upstreams = _upstreams(settings)
     stack.push_async_callback(upstreams.close)
-    rewriter: Rewriter = PassThrough()
-    readiness: Callable[[], Readiness] = _always_ready
+    parts = None
     if policies is not None:
-        rewriter, readiness = await _with_policies(settings, policies, socket, stack)
-    deps = Deps(upstreams, rewriter, LogSink(), Admin(readiness), settings.limits.body_mib * _MIB)
-    return Handler(deps)
+        from elision.proxy.assembly import with_policies
+
+        parts = await with_policies(settings, policies, socket, stack)
+    on_hangup(parts.watch.reload_soon if parts is not None else _nothing_to_reload)
+    metrics = Metrics(parts.live if parts is not None else None)
+    return Handler(
+        Deps(
+            upstreams=upstreams,
+            rewriter=parts.rewriter if parts is not None else PassThrough(),
+            records=(LogSink(), metrics),
+            admin=Admin(parts.readiness if parts is not None else _always_ready, metrics.text),
+            teams=Teams(parts.live if parts is not None else None, _trusted(settings)),
+            body_limit_bytes=settings.limits.body_mib * _MIB,
+        )
+    )
+
+
+def on_hangup(*then: Callable[[], None]) -> None:
+    """Have SIGHUP mean that policies are to be read again, where there is such a signal."""
+
+    def told() -> None:
+        for call in then:
+            call()
+
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
+
+
+def _nothing_to_reload() -> None:
+    logging.getLogger("elision.app").info("SIGHUP: there are no policies to read again.")
+
+
+def _trusted(settings: Settings) -> TrustedHeader:
+    return TrustedHeader(settings.teams.header.lower(), tuple(map(ip_network, settings.teams.networks)))
 
 
 def _upstreams(settings: Settings) -> Upstreams:
@@ -202,76 +202,6 @@ def _upstream_limits(entry: UpstreamEntry, header_bytes: int) -> UpstreamLimits:
     return UpstreamLimits(**said, header_bytes=header_bytes, connections=entry.connections or 0)
 
 
-async def _with_policies(
-    settings: Settings, policies: PolicySet, socket: str | None, stack: AsyncExitStack
-) -> tuple[Rewriter, Callable[[], Readiness]]:
-    from elision.compressors.tokens import Counters
-    from elision.proxy.pipeline import Pipeline
-    from elision.proxy.planner import Planner
-    from elision.proxy.policy_rewriter import PolicyRewriter
-
-    methods = methods_of(policies)
-    tasks = await stack.enter_async_context(Background())
-    if methods and socket is None:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="elision-"))
-        socket = str(Path(folder) / "compressor.sock")
-        tasks.start(CompressorKeeper(worker_options(settings, socket)).run())
-    client = CompressorClient(socket or "", methods)
-    if methods:
-        tasks.start(client.run())
-    cache = _cache(settings)
-    stack.push_async_callback(cache.close)
-    pipeline = Pipeline(cache, client)
-    stack.push_async_callback(pipeline.close)
-    counters = Counters(
-        {pattern: str(path) for pattern, path in settings.tokenizers.items()}, settings.compressor.cache_dir
-    )
-    warming = Warming(counters, tuple(settings.tokenizers))
-    tasks.start(warming.run())
-
-    def readiness() -> Mapping[str, object]:
-        ready = client.ready and not client.errors and warming.done and not warming.errors
-        return {"ready": ready, "methods": client.errors, "tokenizers": warming.errors}
-
-    return PolicyRewriter(Planner(policies, counters.counter_for), pipeline), readiness
-
-
-class Warming:
-    """Loads token counters before the first request needs them.
-
-    Args:
-        counters: where they are kept.
-        patterns: of model names that have a tokenizer of their own.
-    """
-
-    def __init__(self, counters: "Counters", patterns: Sequence[str]) -> None:
-        self.done = False
-        self.errors: dict[str, str] = {}
-        self._counters = counters
-        self._patterns = patterns
-
-    async def run(self) -> None:
-        """Load the default encoding and every configured tokenizer, off the event loop."""
-        for pattern in ("gpt-4o", *self._patterns):
-            try:
-                await asyncio.to_thread(self._count_once, pattern)
-            except CompressionError as error:
-                self.errors[pattern] = str(error)
-                logging.getLogger("elision.app").error("No tokens for %s: %s", pattern, error)
-        self.done = True
-
-    def _count_once(self, model: str) -> None:
-        self._counters.counter_for(model).count("warm")
-
-
-def _cache(settings: Settings) -> CacheBackend:
-    if settings.redis:
-        from elision.proxy.cache_redis import RedisCache
-
-        return RedisCache.from_url(settings.redis, settings.cache.ttl_s)
-    return MemoryCache(settings.cache.memory_mib * _MIB, settings.cache.ttl_s)
-
-
 def _always_ready() -> Readiness:
     return {"ready": True}
 
@@ -280,29 +210,3 @@ def _announce(settings: Settings, port: int) -> None:
     log = logging.getLogger("elision.app")
     told = ", ".join(f"{name} {entry.url}".strip() for name, entry in settings.upstreams.items())
     log.info("Listening on http://%s:%s, upstream %s", settings.host, port, told)
-
-
-class Background:
-    """Tasks that live as long as the proxy; cancelled, and waited for, at the end."""
-
-    def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self, work: Coroutine[object, object, None]) -> None:
-        """Run `work` until the end of the proxy."""
-        task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(_tell_failure)
-        self._tasks.append(task)
-
-    async def __aenter__(self) -> "Background":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _tell_failure(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logging.getLogger("elision.app").error("A background task ended", exc_info=error)

@@ -7,7 +7,7 @@ nobody looks into stream both ways; answers always do, chunk by chunk as they ar
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -22,7 +22,7 @@ from elision.proxy.relayed import RelayedResponse
 from elision.proxy.rewriter import Ask, Rewriter
 from elision.proxy.routing import Upstreams, may_name_model, model_in, model_in_query
 from elision.proxy.sse import UsageObserver
-from elision.proxy.teams import split_team
+from elision.proxy.teams import Teams
 from elision.proxy.tunnel import UPGRADE, RawBytes, both_ways, pump, wants_upgrade
 from elision.proxy.upstream import UpstreamRequest, UpstreamResponse
 
@@ -36,8 +36,9 @@ class Deps:
 
     upstreams: Upstreams
     rewriter: Rewriter
-    records: RecordSink
+    records: Sequence[RecordSink]
     admin: Admin
+    teams: Teams
     body_limit_bytes: int
 
 
@@ -84,13 +85,14 @@ class Handler:
         """Serve one request and record it, however it ends."""
         if request.path.startswith("/elision/"):
             return await self._deps.admin.answer(request)
-        team, path = split_team(request.raw_path)
-        exchange = Exchange(request, team, path, decoded(request.raw_headers))
+        headers = decoded(request.raw_headers)
+        team, path = self._deps.teams.of(request.raw_path, headers, request.remote or "")
+        exchange = Exchange(request, team, path, headers)
         self.active += 1
         try:
             return await self._served(exchange)
         except ProxyError as failure:
-            return _answer(exchange, failure)
+            return _refusal(exchange, failure)
         except (asyncio.CancelledError, ConnectionError):
             exchange.error = exchange.error or "client_disconnected"
             raise
@@ -101,6 +103,8 @@ class Handler:
     async def _served(self, exchange: Exchange) -> web.StreamResponse:
         await self._choose(exchange)
         response = await self._answered(exchange)
+        if isinstance(response, web.Response):
+            return response
         try:
             return await self._relay(exchange, response)
         finally:
@@ -114,13 +118,15 @@ class Handler:
         model = await self._model(exchange) if routes.asks_model(exchange.path) else ""
         exchange.upstream, exchange.path = routes.route(exchange.path, model)
 
-    async def _answered(self, exchange: Exchange) -> UpstreamResponse:
+    async def _answered(self, exchange: Exchange) -> UpstreamResponse | web.Response:
         """Send the request, and once more as it was if its rewritten body was rejected."""
         body = await self._body(exchange)
         if not isinstance(body, bytes):
             return await self._send(exchange, body)
         rewrite = await self._deps.rewriter.rewrite(body, exchange.ask())
         exchange.report = rewrite.report
+        if rewrite.answer is not None:
+            return _answer(exchange, 200, rewrite.answer)
         response = await self._send(exchange, rewrite.body)
         if rewrite.changed and response.status in _REJECTED:
             response.close()
@@ -215,21 +221,21 @@ class Handler:
 
     def _record(self, exchange: Exchange) -> None:
         total_s = time.perf_counter() - exchange.started
-        self._deps.records.add(
-            RequestRecord(
-                request_id=exchange.request_id,
-                method=exchange.request.method,
-                path=exchange.path.partition("?")[0],
-                status=exchange.status,
-                report=exchange.report,
-                usage=exchange.observer.usage if exchange.observer is not None else None,
-                overhead_ms=exchange.overhead_ms,
-                total_ms=total_s * 1000,
-                sent_original_after_rejection=exchange.resent,
-                error=exchange.error,
-                upstream=exchange.upstream,
-            )
+        record = RequestRecord(
+            request_id=exchange.request_id,
+            method=exchange.request.method,
+            path=exchange.path.partition("?")[0],
+            status=exchange.status,
+            report=exchange.report,
+            usage=exchange.observer.usage if exchange.observer is not None else None,
+            overhead_ms=exchange.overhead_ms,
+            total_ms=total_s * 1000,
+            sent_original_after_rejection=exchange.resent,
+            error=exchange.error,
+            upstream=exchange.upstream,
         )
+        for sink in self._deps.records:
+            sink.add(record)
 
 
 def _streamed(exchange: Exchange) -> AsyncIterator[bytes]:
@@ -244,9 +250,16 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-def _answer(exchange: Exchange, failure: ProxyError) -> web.Response:
-    exchange.error, exchange.status = failure.code, failure.status
-    headers = [("Content-Type", "application/json"), *exchange.own_headers()]
+def _refusal(exchange: Exchange, failure: ProxyError) -> web.Response:
+    exchange.error = failure.code
+    answer = _answer(exchange, failure.status, failure.body())
     if failure.retry_after_s is not None:
-        headers.append(("Retry-After", str(failure.retry_after_s)))
-    return web.Response(status=failure.status, body=failure.body(), headers=CIMultiDict(headers))
+        answer.headers["Retry-After"] = str(failure.retry_after_s)
+    return answer
+
+
+def _answer(exchange: Exchange, status: int, body: bytes) -> web.Response:
+    """Return an answer of our own, in JSON."""
+    exchange.status = status
+    headers = [("Content-Type", "application/json"), *exchange.own_headers()]
+    return web.Response(status=status, body=body, headers=CIMultiDict(headers))

@@ -15,7 +15,6 @@ from elision.proxy.records import RequestRecord
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _NO_POLICY = "none"
 
 

@@ -9,10 +9,9 @@ in `/elision/ready` and in the metrics until they are mended.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 
 from elision.config.errors import ConfigError
 from elision.policies.model import Policy
@@ -28,7 +27,6 @@ class LivePolicies:
 
     Attributes:
         current: those that requests are planned by; `take` exchanges them whole.
-        by_key: teams by the fingerprints of their keys.
         problems: why the files' newest version was refused; () when it is the current one.
         loads, refusals: how often files were taken over, and how often they were refused.
     """
@@ -42,9 +40,6 @@ class LivePolicies:
     def take(self, policies: PolicySet) -> None:
         """Make these the current ones."""
         self.current = policies
-        self.by_key = MappingProxyType(
-            {key: team for team, policy in policies.by_team.items() for key in policy.keys}
-        )
         self.problems = ()
         self.loads += 1
 
@@ -52,6 +47,11 @@ class LivePolicies:
         """Keep the current ones, and remember why."""
         self.problems = tuple(problems)
         self.refusals += 1
+
+    @property
+    def by_key(self) -> Mapping[str, str]:
+        """Teams by the fingerprints of their keys."""
+        return self.current.by_key
 
     def knows(self, team: str) -> bool:
         """Return whether a team has a policy of its own."""

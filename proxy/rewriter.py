@@ -31,11 +31,19 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A body to forward, whether it differs from the client's, and what there is to say of it."""
+    """What becomes of a request's body.
+
+    Attributes:
+        body: to forward.
+        changed: whether it differs from the client's.
+        report: what there is to say of it.
+        answer: JSON that is answered in place of forwarding anything; None: forward.
+    """
 
     body: bytes
     changed: bool
     report: Report
+    answer: bytes | None = None
 
 
 class Rewriter(Protocol):

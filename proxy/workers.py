@@ -20,8 +20,9 @@ from pathlib import Path
 
 from elision.config.settings import Settings
 from elision.proxy import app, logs
+from elision.proxy.assembly import Background, CompressorHost, watch_over
 from elision.proxy.policy_source import PolicySet
-from elision.proxy.worker import CompressorKeeper
+from elision.proxy.reload import LivePolicies
 
 _LOOK_EVERY_S = 0.1
 _LAST_WORDS_S = 5.0
@@ -38,10 +39,15 @@ async def supervise(settings: Settings, policies: PolicySet | None) -> int:
     with holder, tempfile.TemporaryDirectory(prefix="elision-") as folder:
         settings = replace(settings, port=holder.getsockname()[1])
         path = str(Path(folder) / "compressor.sock")
-        async with app.Background() as tasks:
-            if policies is not None and app.methods_of(policies):
-                tasks.start(CompressorKeeper(app.worker_options(settings, path)).run())
-            crew = Crew(settings, path)
+        async with Background() as tasks:
+            live = None if policies is None else LivePolicies(policies)
+            crew = Crew(settings, path, live)
+            if live is not None:
+                host = CompressorHost(settings, path, tasks)
+                host.follow(live.current)
+                watch = watch_over(settings, live, host.follow)
+                tasks.start(watch.run())
+                app.on_hangup(crew.hang_up, watch.reload_soon)
             try:
                 await crew.keep_until(stop)
             finally:
@@ -55,11 +61,13 @@ class Crew:
     Args:
         settings: theirs; `port` is the one that the parent holds.
         socket: of the compressor process.
+        policies: the last good ones, which a new worker begins with; None: there are none.
     """
 
-    def __init__(self, settings: Settings, socket: str) -> None:
+    def __init__(self, settings: Settings, socket: str, policies: LivePolicies | None) -> None:
         self._settings = settings
         self._socket = socket
+        self._policies = policies
         self._context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
         self._log = logging.getLogger("elision.workers")
@@ -92,6 +100,12 @@ class Crew:
             process.kill()
             process.join()
 
+    def hang_up(self) -> None:
+        """Have every worker read its policies again."""
+        for process in self._processes:
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, signal.SIGHUP)
+
     def _terminate(self) -> None:
         for process in self._processes:
             process.terminate()
@@ -104,16 +118,23 @@ class Crew:
                     await asyncio.sleep(0.05)
 
     def _started(self) -> SpawnProcess:
-        process = self._context.Process(target=work, args=(self._settings, self._socket))
+        policies = self._policies.current if self._policies is not None else None
+        process = self._context.Process(target=work, args=(self._settings, self._socket, policies))
         process.start()
         return process
 
 
-def work(settings: Settings, socket: str) -> None:
-    """Be one worker process; ends when told, or when the parent does."""
+def work(settings: Settings, socket: str, policies: PolicySet | None) -> None:
+    """Be one worker process; ends when told, or when the parent does.
+
+    Args:
+        settings, socket: as `Crew` has them.
+        policies: the last good ones; the files may be wrong when a worker is replaced.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody who reads policies again
     logs.configure(settings.log.format, settings.log.level)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    raise SystemExit(app.run(app.serve_here(settings, app.policies_of(settings), socket)))
+    raise SystemExit(app.run(app.serve_here(settings, policies, socket)))
 
 
 def _end_with_parent() -> None:

@@ -1,9 +1,10 @@
 """The proxy's own server around a handler, in the test's event loop, on a free port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from elision.proxy.admin import Admin
 from elision.proxy.handler import Deps, Handler
@@ -11,6 +12,7 @@ from elision.proxy.records import RequestRecord
 from elision.proxy.rewriter import PassThrough, Rewriter
 from elision.proxy.routing import Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
+from elision.proxy.teams import Teams
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 
 
@@ -38,6 +40,15 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
 
+class EveryTeam:
+    """Knows every team that a path names."""
+
+    by_key: Mapping[str, str] = MappingProxyType({})
+
+    def knows(self, team: str) -> bool:
+        return True
+
+
 @asynccontextmanager
 async def proxy(
     upstream: str | Upstreams,
@@ -51,8 +62,9 @@ async def proxy(
     if isinstance(upstream, str):
         upstream = Upstreams.only(HttpUpstream(upstream, limits or UpstreamLimits()))
     sink = Remembered()
-    admin = Admin(lambda: {"ready": True})
-    handler = Handler(Deps(upstream, rewriter or PassThrough(), sink, admin, body_limit_bytes))
+    admin = Admin(lambda: {"ready": True}, bytes)
+    teams = Teams(EveryTeam())
+    handler = Handler(Deps(upstream, rewriter or PassThrough(), (sink,), admin, teams, body_limit_bytes))
     server = BoundedServer(handler, clients or ClientLimits())
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:

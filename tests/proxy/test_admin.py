@@ -1,5 +1,6 @@
 """What the proxy says of itself."""
 
+import asyncio
 import json
 
 import pytest
@@ -10,9 +11,34 @@ from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.routing import Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
+from elision.proxy.teams import Teams
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 from fakes.raw_upstream import RawUpstream, always, answer
-from fakes.running import raw_exchange, request_bytes
+from fakes.running import Answer, raw_exchange, request_bytes
+
+
+async def asked(method: str, path: str, *, ready: bool = True) -> Answer:
+    """Ask a proxy about itself."""
+    readiness = {"ready": ready, "methods": {"m": "weights missing"}}
+    admin = Admin(lambda: readiness, lambda: b"elision_x 1\n")
+    async with RawUpstream(lambda _: always(answer(b""))) as upstream:
+        client = HttpUpstream(upstream.url, UpstreamLimits())
+        deps = Deps(Upstreams.only(client), PassThrough(), (LogSink(),), admin, Teams(), 1)
+        server = BoundedServer(Handler(deps), ClientLimits())
+        listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+        got = await raw_exchange(listening.sockets[0].getsockname()[1], request_bytes(method, path))
+        listening.close()
+        await server.shutdown(0.1)
+        await client.close()
+    assert upstream.received == []
+    return got
+
+
+async def test_prometheus_reads_the_figures() -> None:
+    """Under the usual content type."""
+    got = await asked("GET", "/elision/metrics")
+    assert (got.status, got.body) == (200, b"elision_x 1\n")
+    assert got.value("content-type").startswith("text/plain; version=0.0.4")
 
 
 @pytest.mark.parametrize(
@@ -27,19 +53,7 @@ from fakes.running import raw_exchange, request_bytes
 )
 async def test_alive_and_ready_are_two_questions(method: str, path: str, ready: bool, status: int) -> None:
     """A proxy that still loads weights is alive, and not ready."""
-    import asyncio
-
-    async with RawUpstream(lambda _: always(answer(b""))) as upstream:
-        client = HttpUpstream(upstream.url, UpstreamLimits())
-        admin = Admin(lambda: {"ready": ready, "methods": {"m": "weights missing"}})
-        server = BoundedServer(
-            Handler(Deps(Upstreams.only(client), PassThrough(), LogSink(), admin, 1)), ClientLimits()
-        )
-        listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-        got = await raw_exchange(listening.sockets[0].getsockname()[1], request_bytes(method, path))
-        listening.close()
-        await server.shutdown(0.1)
-        await client.close()
+    got = await asked(method, path, ready=ready)
     assert got.status == status
     if path == "/elision/ready":
         assert json.loads(got.body) == {"ready": ready, "methods": {"m": "weights missing"}}

@@ -36,9 +36,11 @@ async def test_the_official_client_gets_a_shorter_prompt_through_and_hits_the_se
     tmp_path: Path,
 ) -> None:
     """Only `base_url` differs; the two requests reach the upstream as the same bytes."""
+    folder = policies(tmp_path)
+    (Path(folder) / "search.yaml").write_text(POLICY)
     async with (
         RawUpstream(echo) as upstream,
-        served("--upstream", upstream.url, "--policies", policies(tmp_path)) as running,
+        served("--upstream", upstream.url, "--policies", folder) as running,
     ):
         await running.until_ready()
         url = f"http://127.0.0.1:{running.port}/t/search/v1"

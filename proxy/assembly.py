@@ -1,0 +1,225 @@
+"""What a proxy with policies is made of, and how its parts follow when the policies change.
+
+Only composition: the compressor process and its client, the cache, the pipeline, the planner, the
+token counters and the watch over the policy files are put together here, and started in the order
+in which they need one another.
+"""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from elision.compressors.base import Method
+from elision.compressors.errors import CompressionError
+from elision.compressors.registry import method_names
+from elision.compressors.tokens import Counters
+from elision.config.settings import Settings
+from elision.policies.model import KEEP
+from elision.proxy.admin import Readiness
+from elision.proxy.cache import CacheBackend, MemoryCache
+from elision.proxy.pipeline import Pipeline
+from elision.proxy.planner import Planner
+from elision.proxy.policy_rewriter import PolicyRewriter
+from elision.proxy.policy_source import PolicySet, load_policies
+from elision.proxy.reload import LivePolicies, PolicyWatch
+from elision.proxy.rewriter import Rewriter
+from elision.proxy.worker import CompressorClient, CompressorKeeper
+from elision.proxy.worker_process import WorkerOptions
+
+_MIB = 1024 * 1024
+
+
+class Background:
+    """Tasks that live as long as the proxy; cancelled, and waited for, at the end."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[object, object, None]) -> None:
+        """Run `work` until the end of the proxy."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(_tell_failure)
+        self._tasks.append(task)
+
+    async def __aenter__(self) -> "Background":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _tell_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logging.getLogger("elision.app").error("A background task ended", exc_info=error)
+
+
+class CompressorHost:
+    """Keeps a compressor process from the moment that a policy first needs one.
+
+    Args:
+        settings: of the process.
+        socket: where it listens.
+        tasks: that keep it.
+    """
+
+    def __init__(self, settings: Settings, socket: str, tasks: Background) -> None:
+        self._settings = settings
+        self._socket = socket
+        self._tasks = tasks
+        self._kept = False
+
+    def follow(self, policies: PolicySet) -> None:
+        """Start the process if these policies need one and there is none."""
+        if not self._kept and methods_of(policies):
+            self._kept = True
+            self._tasks.start(CompressorKeeper(worker_options(self._settings, self._socket)).run())
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyParts:
+    """What the rest of the proxy needs of the parts that apply policies.
+
+    Attributes:
+        readiness: whether policies are carried out, with the reasons why not.
+        live: the policies of this moment.
+        watch: over their files.
+    """
+
+    rewriter: Rewriter
+    readiness: Callable[[], Readiness]
+    live: LivePolicies
+    watch: PolicyWatch
+
+
+async def with_policies(
+    settings: Settings, policies: PolicySet, socket: str | None, stack: AsyncExitStack
+) -> PolicyParts:
+    """Put together and start what applies policies.
+
+    Args:
+        settings: everything that is set.
+        policies: as the files said when the proxy started.
+        socket: of a compressor process that somebody else keeps; None to keep one here when needed.
+        stack: ends what is started.
+    """
+    tasks = await stack.enter_async_context(Background())
+    path = socket or str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="elision-"))) / "s")
+    host = None if socket else CompressorHost(settings, path, tasks)
+    client = CompressorClient(path, ())
+    tasks.start(client.run())
+
+    def follow(changed: PolicySet) -> None:
+        client.want(methods_of(changed))
+        if host is not None:
+            host.follow(changed)
+
+    follow(policies)
+    live = LivePolicies(policies)
+    watch = watch_over(settings, live, follow)
+    tasks.start(watch.run())
+    cache = _cache(settings)
+    stack.push_async_callback(cache.close)
+    pipeline = Pipeline(cache, client)
+    stack.push_async_callback(pipeline.close)
+    counters = Counters(
+        {pattern: str(path) for pattern, path in settings.tokenizers.items()}, settings.compressor.cache_dir
+    )
+    warming = Warming(counters, tuple(settings.tokenizers))
+    tasks.start(warming.run())
+
+    def readiness() -> Readiness:
+        ready = client.ready and not client.errors and warming.done and not warming.errors
+        return {
+            "ready": ready,
+            "methods": client.errors,
+            "tokenizers": warming.errors,
+            "policies": _state(live),
+        }
+
+    rewriter = PolicyRewriter(Planner(live, counters.counter_for), pipeline)
+    return PolicyParts(rewriter, readiness, live, watch)
+
+
+def watch_over(settings: Settings, live: LivePolicies, changed: Callable[[PolicySet], None]) -> PolicyWatch:
+    """Return a watch over the directory of policies that the settings name."""
+    if settings.policies is None:
+        raise ValueError("there is no directory of policies to watch")
+    return PolicyWatch(live, settings.policies, _load, changed=changed)
+
+
+def _load(directory: Path) -> PolicySet:
+    return load_policies(directory, method_names())
+
+
+def _state(live: LivePolicies) -> Mapping[str, object]:
+    """Return what an operator may want to know of the policies."""
+    return {
+        "loaded": {team: policy.label for team, policy in sorted(live.current.by_team.items())},
+        "loads": live.loads,
+        "refusals": live.refusals,
+        "refused": live.problems,
+    }
+
+
+def worker_options(settings: Settings, socket: str) -> WorkerOptions:
+    """Return what the compressor process is to know."""
+    compressor = settings.compressor
+    return WorkerOptions(
+        socket=socket,
+        threads=compressor.threads,
+        cache_dir=str(compressor.cache_dir) if compressor.cache_dir else None,
+        tokenizers={pattern: str(path) for pattern, path in settings.tokenizers.items()},
+        queue_limit=compressor.queue_limit,
+        stuck_after_s=compressor.stuck_after_s,
+        start_timeout_s=compressor.start_timeout_s,
+        log_format=settings.log.format,
+        log_level=settings.log.level,
+    )
+
+
+def methods_of(policies: PolicySet) -> tuple[Method, ...]:
+    """Return every method that a policy may call, without repeats, in order of appearance."""
+    uses = [rule.use for policy in policies.all() for rule in policy.rules]
+    return tuple(dict.fromkeys(Method(use.method, use.options) for use in uses if use.method != KEEP))
+
+
+class Warming:
+    """Loads token counters before the first request needs them.
+
+    Args:
+        counters: where they are kept.
+        patterns: of model names that have a tokenizer of their own.
+    """
+
+    def __init__(self, counters: Counters, patterns: Sequence[str]) -> None:
+        self.done = False
+        self.errors: dict[str, str] = {}
+        self._counters = counters
+        self._patterns = patterns
+
+    async def run(self) -> None:
+        """Load the default encoding and every configured tokenizer, off the event loop."""
+        for pattern in ("gpt-4o", *self._patterns):
+            try:
+                await asyncio.to_thread(self._count_once, pattern)
+            except CompressionError as error:
+                self.errors[pattern] = str(error)
+                logging.getLogger("elision.app").error("No tokens for %s: %s", pattern, error)
+        self.done = True
+
+    def _count_once(self, model: str) -> None:
+        self._counters.counter_for(model).count("warm")
+
+
+def _cache(settings: Settings) -> CacheBackend:
+    if settings.redis:
+        from elision.proxy.cache_redis import RedisCache
+
+        return RedisCache.from_url(settings.redis, settings.cache.ttl_s)
+    return MemoryCache(settings.cache.memory_mib * _MIB, settings.cache.ttl_s)
