@@ -124,18 +124,21 @@ async def _read_request(reader: asyncio.StreamReader) -> Received | None:
     method, target, version = first.split(" ")
     headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
     known = {name.lower(): value for name, value in headers}
-    if known.get("transfer-encoding", "") == "chunked":
-        body = await _read_chunks(reader)
-    else:
-        body = await reader.readexactly(int(known.get("content-length", "0")))
+    try:
+        if known.get("transfer-encoding", "") == "chunked":
+            body = await _read_chunks(reader)
+        else:
+            body = await reader.readexactly(int(known.get("content-length", "0")))
+    except asyncio.IncompleteReadError as error:
+        raise ConnectionResetError("left in the middle of a body") from error
     return Received(method, target, version, headers, body)
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     body = b""
     while True:
-        size = int((await reader.readline()).split(b";")[0], 16)
+        size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
         body += await reader.readexactly(size)
-        await reader.readline()
+        await reader.readexactly(2)
         if size == 0:
             return body

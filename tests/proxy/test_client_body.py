@@ -117,6 +117,8 @@ async def test_a_body_that_does_not_go_on_is_a_408_and_the_upstream_request_is_c
         async with asyncio.timeout(5):
             got = await read_answer(reader)
             assert await reader.read() == b""
+            if not looked_into:
+                await upstream.left_early.wait()
         writer.close()
     error = json.loads(got.body)["error"]
     assert (got.status, error["type"], error["code"]) == (408, "invalid_request_error", "client_too_slow")
@@ -140,6 +142,8 @@ async def test_a_body_with_a_broken_chunk_is_a_400_at_once(looked_into: bool, br
         async with asyncio.timeout(5):
             got = await read_answer(reader)
             assert await reader.read() == b""
+            if not looked_into:
+                await upstream.left_early.wait()
         writer.close()
     error = json.loads(got.body)["error"]
     assert (got.status, error["type"], error["code"]) == (400, "invalid_request_error", "bad_body")
