@@ -10,8 +10,12 @@ import pytest
 from elision.compressors.base import Method, Target
 from elision.compressors.errors import BadOption, UnknownMethod
 from elision.compressors.registry import (
+    ABILITIES_GROUP,
+    DEFAULT_METHOD,
     GROUP,
+    Ability,
     Resources,
+    abilities,
     check_method,
     make_compressor,
     method_names,
@@ -23,6 +27,15 @@ from fakes.tiny_lm import save_tiny_lm
 def test_the_methods_have_names() -> None:
     """What a policy may say; `keep` is a decision, not a method."""
     assert {"lossless", "selective_context"} <= set(method_names())
+
+
+def test_every_method_says_what_it_was_made_for() -> None:
+    """Names alone are enough for a policy to be careful with them; the default is one of them."""
+    known = abilities()
+    assert set(known) == set(method_names())
+    assert known["lossless"] == Ability(languages=None, text_kinds=None, needs_target=False)
+    assert known["selective_context"].languages == {"en"}
+    assert DEFAULT_METHOD in known
 
 
 def test_an_unknown_method_names_the_nearest() -> None:
@@ -67,6 +80,8 @@ def test_another_packages_method_is_found(tmp_path: Path) -> None:
     """An installed package's entry point is a method like our own."""
     (tmp_path / "reverser.py").write_text(
         "from elision.compressors.base import Outcome\n"
+        "from elision.compressors.registry import Ability\n"
+        "ability = Ability(text_kinds=frozenset({'log'}), needs_target=False)\n"
         "class Reverse:\n"
         "    fingerprint = 'reverse/1'\n"
         "    def compress(self, texts, targets):\n"
@@ -78,11 +93,14 @@ def test_another_packages_method_is_found(tmp_path: Path) -> None:
     info = tmp_path / "reverser-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: reverser\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\nreverse = reverser:make\n")
+    entries = f"[{GROUP}]\nreverse = reverser:make\n[{ABILITIES_GROUP}]\nreverse = reverser:ability\n"
+    (info / "entry_points.txt").write_text(entries)
     assert EntryPoint("reverse", "reverser:make", GROUP).module == "reverser"
     code = (
         "from elision.compressors import compress\n"
+        "from elision.compressors.registry import abilities\n"
         "print(compress('abc', method='reverse', rate=0.5, loud=True).text)\n"
+        "print(abilities()['reverse'].needs_target, sorted(abilities()['reverse'].text_kinds))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -91,7 +109,7 @@ def test_another_packages_method_is_found(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("cba\n", "")
+    assert (done.stdout, done.stderr) == ("cba\nFalse ['log']\n", "")
 
 
 def test_naming_and_checking_methods_loads_no_library() -> None:

@@ -272,3 +272,14 @@ def test_presets_and_documented_policies_fit_the_schema(capsys: pytest.CaptureFi
     policies = [data for text in texts if "upstreams" not in (data := yaml.safe_load(text))]
     assert len(policies) > len(preset_names())
     assert [error.message for data in policies for error in validator.iter_errors(data)] == []
+
+
+def test_the_page_about_policies_names_every_key_and_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    """In its tables; what is not there would be found by accident."""
+    assert run(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    models = [schema, *(schema["$defs"][name] for name in schema["$defs"] if name != "RatesSpec")]
+    keys = {key for model in models for key in model.get("properties", {})}
+    page = (ROOT / "docs/policies.md").read_text()
+    named = set(re.findall(r"`([\w-]+)`", page))
+    assert (keys | set(preset_names())) - named == set()

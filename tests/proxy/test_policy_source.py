@@ -5,11 +5,23 @@ from pathlib import Path
 
 import pytest
 
+from elision.compressors import registry
 from elision.config.errors import ConfigError
-from elision.policies.model import Mode
-from elision.proxy.policy_source import load_policies, load_policy
+from elision.policies.model import Ability, Mode, TextKind
+from elision.proxy.policy_source import (
+    PolicySet,
+    abilities,
+    inspect_policies,
+    load_policies,
+    load_policy,
+    load_preset,
+    preset_names,
+    preset_purpose,
+    preset_text,
+)
 
 METHODS = ("lossless", "selective_context")
+KEY = "sha256:" + "0a" * 32
 GOOD = "rules:\n  - use: {method: lossless}\n"
 
 
@@ -104,3 +116,119 @@ def test_hidden_files_are_no_policies(tmp_path: Path) -> None:
     directory(tmp_path, default=GOOD)
     (tmp_path / ".#default.yaml").write_text("{")
     assert list(load_policies(tmp_path, METHODS).by_team) == ["default"]
+
+
+def test_a_preset_is_laid_under_a_file(tmp_path: Path) -> None:
+    """Its rules come after the file's own; the set tells which it was."""
+    text = "extends: balanced\ndeadline_s: 1\nrules:\n  - name: mine\n    use: lossless\n"
+    policies = load_policies(directory(tmp_path, search=text), METHODS)
+    search, balanced = policies.by_team["search"], load_preset("balanced")
+    assert [rule.name for rule in search.rules] == ["mine", *(rule.name for rule in balanced.rules)]
+    assert (search.name, search.deadline_s, search.budget) == ("search", 1.0, balanced.budget)
+    assert policies.extends == {"search": "balanced"}
+
+
+def test_the_version_knows_the_preset_too(tmp_path: Path) -> None:
+    """A release that changes a preset changes what the same file means."""
+    text = "extends: rag\n"
+    path = directory(tmp_path, search=text) / "search.yaml"
+    digest = hashlib.sha256(text.encode() + preset_text("rag")).hexdigest()[:8]
+    assert load_policy(path, METHODS).version == digest
+
+
+def test_an_unknown_preset_names_the_nearest(tmp_path: Path) -> None:
+    """At the line that names it."""
+    assert problems(directory(tmp_path, a="mode: off\nextends: balancd\n")) == [
+        'a.yaml:2:10: no preset "balancd"; did you mean "balanced"?'
+    ]
+
+
+def test_what_a_preset_does_not_allow_is_told_where_it_is_extended(tmp_path: Path) -> None:
+    """The file has no line for it; the message has the key."""
+    text = "budget:\n  min_rate: {context: 0.9, tool_result: 0.9}\nextends: rag\nrules:\n"
+    text += "  - {name: machine-output, when: {segment: history}, use: keep}\n"
+    [line] = problems(directory(tmp_path, a=text))
+    assert line.startswith("a.yaml:3:10: budget.rate, of the preset: no prompt can be brought to 0.5: ")
+
+
+def test_a_team_is_known_by_its_keys(tmp_path: Path) -> None:
+    """By their fingerprints; any other key is nobody's."""
+    policies = load_policies(directory(tmp_path, a=f"keys: ['{KEY}']\n", default=GOOD), METHODS)
+    assert policies.team_for_key(KEY) == "a"
+    assert policies.team_for_key("sha256:" + "0" * 64) == ""
+    assert policies.has_keys
+    assert not PolicySet({}, None).has_keys
+
+
+def test_a_key_of_two_teams_is_an_error_that_names_both(tmp_path: Path) -> None:
+    """Otherwise the order of files would decide who pays."""
+    files = {"a": f"keys:\n  - '{KEY}'\n", "b": f"mode: off\nkeys: '{KEY}'\n"}
+    told = f"this key is also that of team a, {tmp_path}/a.yaml:2:5; remove one of them"
+    assert problems(directory(tmp_path, **files)) == [f"b.yaml:2:7: {told}"]
+
+
+def test_a_key_itself_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    """It would go from the log into everybody's hands."""
+    [line] = problems(directory(tmp_path, a="keys: [sk-secret]\n"))
+    assert line.startswith("a.yaml:1:8: must be sha256: and 64 lower-case hexadecimal digits; `elision ")
+    assert "secret" not in line
+
+
+def test_warnings_are_told_and_refuse_nothing(tmp_path: Path) -> None:
+    """In the order of the files and their lines."""
+    low = "rules:\n  - use: {method: selective_context, rate: 0.1}\n"
+    files = directory(tmp_path, b=low + "few_shot: {leading_pairs: 1}\n", a=low)
+    policies = load_policies(files, METHODS)
+    places = [line.removeprefix(f"{tmp_path}/").split(": ")[0] for line in policies.warnings]
+    assert places == ["a.yaml:2:44", "b.yaml:2:44", "b.yaml:3:27"]
+    assert inspect_policies(files, METHODS).warnings == policies.warnings
+
+
+def test_errors_do_not_hide_warnings(tmp_path: Path) -> None:
+    """Neither those of the same file nor those of another."""
+    unwise = "rules:\n  - use: {method: selective_context, rate: 0.1}\n"
+    wrong = unwise + "  - {name: twice, use: keep}\n  - {name: twice, use: keep}\n"
+    found = inspect_policies(directory(tmp_path, a=wrong, b=unwise), METHODS)
+    assert found.policies is None
+    assert [line.split(": ")[0] for line in found.warnings] == [
+        f"{tmp_path}/a.yaml:2:44",
+        f"{tmp_path}/b.yaml:2:44",
+    ]
+    assert found.errors[0].startswith(f"{tmp_path}/a.yaml:3:5: never reached")
+
+
+def test_a_file_whose_name_cannot_be_a_teams_is_refused(tmp_path: Path) -> None:
+    """It stands in paths and headers."""
+    assert problems(directory(tmp_path, **{"my team": GOOD})) == [
+        "my team.yaml: a team's name has letters, digits, . _ - only; rename the file"
+    ]
+
+
+def test_every_preset_says_what_it_is_for() -> None:
+    """In one sentence, at its head."""
+    assert {"gentle", "balanced", "aggressive", "rag", "agent", "few-shot", "lossless", "audit"} == set(
+        preset_names()
+    )
+    for name in preset_names():
+        purpose = preset_purpose(name)
+        assert purpose.startswith(("For ", "A "))
+        assert purpose.endswith(".")
+        assert "\n" not in purpose
+
+
+def test_the_audit_preset_is_balanced_without_consequences() -> None:
+    """What it shows is what `balanced` would do."""
+    audit, balanced = load_preset("audit"), load_preset("balanced")
+    assert audit.mode is Mode.AUDIT
+    assert (audit.rules, audit.budget) == (balanced.rules, balanced.budget)
+
+
+def test_abilities_are_put_into_the_policies_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an installed package says of itself is checked."""
+    known = abilities()
+    assert known["lossless"] == Ability(needs_target=False)
+    assert known["selective_context"] == Ability(frozenset({"en"}), frozenset({TextKind.PROSE}))
+    odd = {"odd": registry.Ability(text_kinds=frozenset({"prosa"}))}
+    monkeypatch.setattr(registry, "abilities", lambda: odd)
+    with pytest.raises(ConfigError, match='for texts of the kind "prosa"; did you mean "prose"'):
+        abilities()
