@@ -304,3 +304,27 @@ async def test_failures_are_what_asyncio_and_the_parser_raise() -> None:
     """Timeouts among them."""
     assert issubclass(TimeoutError, FAILURES)
     assert issubclass(httptools.HttpParserError, FAILURES)
+
+
+async def test_trailers_are_kept_apart_and_those_that_may_not_trail_are_dropped() -> None:
+    """Every byte of the others; the next exchange on the connection has none of them."""
+    said = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+    said += b"X-Sum: caf\xe9\r\nset-cookie: a=1\r\nAuthorization: k\r\nx-sum: 2\r\n\r\n"
+    connection, _ = connected()
+    connection.begin(head_only=False, may_upgrade=False)
+    connection.data_received(said)
+    assert await body_of(connection) == b"ok"
+    assert connection.headers == [("Transfer-Encoding", "chunked")]
+    assert connection.trailers == [("X-Sum", "caf\udce9"), ("x-sum", "2")]
+    connection.begin(head_only=False, may_upgrade=False)
+    assert connection.trailers == []
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip", b"identity"])
+async def test_a_transfer_coding_that_was_not_asked_for_is_refused(coding: bytes) -> None:
+    """The client could not be told of it: it is of this hop only."""
+    connection, _ = connected()
+    head = connection.begin(head_only=False, may_upgrade=False)
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding + b"\r\n\r\n")
+    with pytest.raises(httptools.HttpParserError):
+        await head
