@@ -39,7 +39,7 @@ def meant(data: object) -> Policy:
 
 
 def test_a_file_becomes_the_policy_that_it_says() -> None:
-    """Every key arrives."""
+    """Every key beside budget and rules arrives."""
     policy = meant(
         {
             "name": "search",
@@ -48,50 +48,33 @@ def test_a_file_becomes_the_policy_that_it_says() -> None:
             "keys": [KEY],
             "few_shot": {"leading_pairs": 3, "inside": False},
             "requests": {"allow": ["rate"], "min_rate": 0.2},
-            "budget": {
-                "rate": 0.5,
-                "scope": "request",
-                "instruction_rate": 0.8,
-                "question_rate": 0.95,
-                "min_rate": {"context": 0.3},
-                "max_rate": {"history": 0.9, "context": 0.8},
-                "granularity": 3,
-                "coarse": False,
-                "min_examples": 2,
-                "slope": 0.3,
-                "ranking": "order",
-            },
-            "rules": [
-                {
-                    "name": "documents",
-                    "when": {
-                        "role": ["user"],
-                        "segment": ["context"],
-                        "kind": ["prose"],
-                        "language": ["en", "de"],
-                        "model": ["gpt-4*"],
-                        "endpoint": ["chat"],
-                        "upstream": ["eu-*"],
-                        "min_tokens": 9,
-                        "max_tokens": 99,
-                        "position": ["first"],
-                        "min_turn": 1,
-                        "max_turn": 4,
-                        "header": {"X-Class": "batch*", "a": "b"},
-                    },
-                    "use": {
-                        **HALF,
-                        "options": {"unit": "phrase", "a": 1},
-                        "protect": ["numbers"],
-                        "min_tokens": 50,
-                        "deadline_s": 0.5,
-                        "mode": "enforce",
-                    },
-                }
-            ],
         }
     )
-    when = When(
+    permissions = Permissions(off=False, audit=False, explain=False, rate=True, marks=False, min_rate=0.2)
+    few_shot = FewShot(inside=False, leading_pairs=3)
+    assert policy == Policy("search", "v1", Mode.AUDIT, 1.0, (), None, few_shot, permissions, (KEY,))
+
+
+def test_a_condition_is_what_its_keys_say() -> None:
+    """Names of headers in lower case, in one order."""
+    when = {
+        "role": ["user"],
+        "segment": ["context"],
+        "kind": ["prose"],
+        "language": ["en", "de"],
+        "model": ["gpt-4*"],
+        "endpoint": ["chat"],
+        "upstream": ["eu-*"],
+        "min_tokens": 9,
+        "max_tokens": 99,
+        "position": ["first"],
+        "min_turn": 1,
+        "max_turn": 4,
+        "header": {"X-Class": "batch*", "a": "b"},
+    }
+    [rule] = meant({"rules": [{"name": "documents", "when": when, "use": "keep"}]}).rules
+    assert rule.name == "documents"
+    assert rule.when == When(
         role=("user",),
         segment=(Kind.CONTEXT,),
         model=("gpt-4*",),
@@ -105,9 +88,39 @@ def test_a_file_becomes_the_policy_that_it_says() -> None:
         max_turn=4,
         header=(("a", "b"), ("x-class", "batch*")),
     )
+
+
+def test_a_use_is_what_its_keys_say() -> None:
+    """Options in one order, because they are part of what outcomes are cached by."""
+    use = {
+        **HALF,
+        "options": {"unit": "phrase", "a": 1},
+        "protect": ["numbers"],
+        "min_tokens": 50,
+        "deadline_s": 0.5,
+        "mode": "enforce",
+    }
+    [rule] = meant({"rules": [{"use": use}]}).rules
     options = (("a", 1), ("unit", "phrase"))
-    use = Use("selective_context", 0.5, None, options, ("numbers",), 50, 0.5, Mode.ENFORCE)
-    budget = Budget(
+    assert rule.use == Use("selective_context", 0.5, None, options, ("numbers",), 50, 0.5, Mode.ENFORCE)
+
+
+def test_a_budget_is_what_its_keys_say() -> None:
+    """Bounds in the order of the kinds."""
+    budget = {
+        "rate": 0.5,
+        "scope": "request",
+        "instruction_rate": 0.8,
+        "question_rate": 0.95,
+        "min_rate": {"context": 0.3},
+        "max_rate": {"history": 0.9, "context": 0.8},
+        "granularity": 3,
+        "coarse": False,
+        "min_examples": 2,
+        "slope": 0.3,
+        "ranking": "order",
+    }
+    assert meant({"budget": budget}).budget == Budget(
         rate=0.5,
         scope=Scope.REQUEST,
         instruction_rate=0.8,
@@ -120,10 +133,6 @@ def test_a_file_becomes_the_policy_that_it_says() -> None:
         slope=0.3,
         ranking=Ranking.ORDER,
     )
-    permissions = Permissions(off=False, audit=False, explain=False, rate=True, marks=False, min_rate=0.2)
-    few_shot = FewShot(inside=False, leading_pairs=3)
-    rules = (Rule("documents", when, use),)
-    assert policy == Policy("search", "v1", Mode.AUDIT, 1.0, rules, budget, few_shot, permissions, (KEY,))
 
 
 def test_an_empty_file_keeps_everything() -> None:
