@@ -144,7 +144,9 @@ class _Reader:
 
     def _beside(self, members: Members, names: tuple[str, ...]) -> None:
         """Note where members stand that the model reads beside texts."""
-        self.others += ((members[name].start, members[name].end) for name in names if name in members)
+        for name in names:
+            if name in members:
+                self.others.append((members[name].start, members[name].end))
 
     def _add(self, value: Value, found: PromptText) -> None:
         """Collect one text."""
@@ -181,11 +183,10 @@ class _Reader:
         if "messages" not in members:
             raise NotCarriedError("no_messages")
         self._beside(members, ("tools", "functions", "response_format"))
-        for number, item in enumerate(carry.items(self.body, members["messages"])):
-            fields = carry.members(self.body, item)
+        for number, fields in enumerate(carry.objects(self.body, members["messages"])):
             self._beside(fields, ("tool_calls", "function_call"))
             if "role" in fields and _SIGNED.isdisjoint(fields):
-                role = carry.decoded(fields["role"], str)
+                role = carry.text(fields["role"])
                 name = _string(self.body, fields.get("name")) or ""
                 seen = PromptText(f"/messages/{number}/content", number, role, "", name)
                 self._content(fields.get("content"), seen)
@@ -215,27 +216,26 @@ class _Reader:
         if given is not None and carry.begins(self.body, given, b'"'):
             self._content(given, PromptText("/input", first, "user", ""))
         elif given is not None and carry.begins(self.body, given, b"["):
-            for number, item in enumerate(carry.items(self.body, given)):
-                self._item(item, f"/input/{number}", first + number)
+            for number, fields in enumerate(carry.objects(self.body, given)):
+                self._item(fields, f"/input/{number}", first + number)
 
-    def _item(self, item: Value, place: str, message: int) -> None:
+    def _item(self, fields: Members, place: str, message: int) -> None:
         """Read one item of a response's input: a message, or what a tool answered."""
-        fields = carry.members(self.body, item)
         kind = _string(self.body, fields.get("type"))
         if kind in _CALL_ITEMS:
-            self.others.append((item.start, item.end))
+            self._beside(fields, ("name", "arguments", "input"))
         if not _SIGNED.isdisjoint(fields):
             return
         if kind is not None and kind.endswith(_OUTPUT):
             self._content(fields.get("output"), PromptText(f"{place}/output", message, "tool", ""))
         elif kind in (None, "message") and "role" in fields:
-            role = carry.decoded(fields["role"], str)
+            role = carry.text(fields["role"])
             self._content(fields.get("content"), PromptText(f"{place}/content", message, role, ""))
 
 
 def _string(body: bytes, value: Value | None) -> str | None:
     """Return a value if it is a string."""
-    return carry.decoded(value, str) if value is not None and carry.begins(body, value, b'"') else None
+    return carry.text(value) if value is not None and carry.begins(body, value, b'"') else None
 
 
 def _limit(members: Members, names: tuple[str, ...]) -> int | None:

@@ -13,11 +13,18 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-_BLANK = re.compile(rb"[ \t\r\n]*")
-_NAME = re.compile(rb'"((?:[^"\\]|\\.)*+)"[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
-_SPACE = 0x20
-_COMMA = 0x2C
+_W = rb"[ \t\r\n]*+"
+_BLANK = re.compile(_W)
+_BETWEEN = re.compile(_W + b",?" + _W)
+# From the end of one member's value to the beginning of the next one's.
+_NAME = re.compile(_W + b",?" + _W + rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"' + _W + b":" + _W, re.DOTALL)
+_END = re.compile(_W + rb"\}")
 _BACKSLASH = b"\\"
+# Making a decoder costs as much as reading a message with it.
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_OBJECTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_STRING = msgspec.json.Decoder(str)
 
 T = TypeVar("T")
 
@@ -36,7 +43,7 @@ class Value(NamedTuple):
 
 def whole(body: bytes) -> Value:
     """Return a body as a value; what is wrong with it shows when it is read."""
-    return Value(_after_blank(body, 0), len(body), msgspec.Raw(body))
+    return Value(_after(_BLANK, body, 0), len(body), msgspec.Raw(body))
 
 
 def members(body: bytes, value: Value) -> dict[str, Value]:
@@ -49,17 +56,19 @@ def members(body: bytes, value: Value) -> dict[str, Value]:
         NotCarriedError: it is no object, or has a key twice.
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is not JSON, or too deep.
     """
-    raws = decoded(value, dict[str, msgspec.Raw])
-    found: dict[str, Value] = {}
-    at = _after_blank(body, value.start + 1)
-    for _ in raws:
-        name = _NAME.match(body, at)
-        if name is None:
-            raise NotCarriedError("duplicate_keys")
-        key = _key(name[1])
-        found[key], at = _value_at(body, name.end(), raws[key])
-    if len(found) != len(raws) or body[at : at + 1] != b"}":
-        raise NotCarriedError("duplicate_keys")
+    return _scanned(body, value.start, _decoded(value, _OBJECT))[0]
+
+
+def objects(body: bytes, value: Value) -> list[dict[str, Value]]:
+    """Return the members of each object in an array of objects.
+
+    Raises: as `members`; also where an item is no object.
+    """
+    found: list[dict[str, Value]] = []
+    at = value.start + 1
+    for raws in _decoded(value, _OBJECTS):
+        fields, at = _scanned(body, _after(_BETWEEN, body, at), raws)
+        found.append(fields)
     return found
 
 
@@ -69,10 +78,11 @@ def items(body: bytes, value: Value) -> list[Value]:
     Raises: as `members`.
     """
     found: list[Value] = []
-    at = _after_blank(body, value.start + 1)
-    for raw in decoded(value, list[msgspec.Raw]):
-        item, at = _value_at(body, at, raw)
-        found.append(item)
+    at = value.start + 1
+    for raw in _decoded(value, _ARRAY):
+        taken = _taken(body, _after(_BETWEEN, body, at), raw)
+        found.append(taken)
+        at = taken.end
     return found
 
 
@@ -81,17 +91,12 @@ def begins(body: bytes, value: Value, byte: bytes) -> bool:
     return body[value.start : value.start + 1] == byte
 
 
-def decoded(value: Value, kind: type[T]) -> T:
-    """Return a value as Python has it.
+def text(value: Value) -> str:
+    """Return a string as Python has it.
 
-    Raises:
-        NotCarriedError: it is of another kind.
-        msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is not JSON, or too deep.
+    Raises: as `members`.
     """
-    try:
-        return msgspec.json.decode(value.raw, type=kind)
-    except msgspec.ValidationError as error:
-        raise NotCarriedError("unexpected_shape") from error
+    return _decoded(value, _STRING)
 
 
 def splice(body: bytes, replaced: Iterable[tuple[tuple[int, int], str]]) -> bytes:
@@ -112,22 +117,41 @@ def splice(body: bytes, replaced: Iterable[tuple[tuple[int, int], str]]) -> byte
 
 def _key(quoted: bytes) -> str:
     """Return a member's name; names are rarely escaped, and then the decoder need not be asked."""
-    return msgspec.json.decode(b'"%b"' % quoted, type=str) if _BACKSLASH in quoted else quoted.decode()
+    return _STRING.decode(b'"%b"' % quoted) if _BACKSLASH in quoted else quoted.decode()
 
 
-def _value_at(body: bytes, start: int, raw: msgspec.Raw) -> tuple[Value, int]:
-    """Return the value that starts at `start`, and where the next name or item does."""
+def _scanned(body: bytes, start: int, raws: dict[str, msgspec.Raw]) -> tuple[dict[str, Value], int]:
+    """Return the members of the object that starts at `start`, and where it ends."""
+    found: dict[str, Value] = {}
+    at = start + 1
+    for _ in raws:
+        name = _NAME.match(body, at)
+        if name is None:
+            raise NotCarriedError("duplicate_keys")
+        key = _key(name[1])
+        found[key] = taken = _taken(body, name.end(), raws[key])
+        at = taken.end
+    closed = _END.match(body, at)
+    if len(found) != len(raws) or closed is None:
+        raise NotCarriedError("duplicate_keys")
+    return found, closed.end()
+
+
+def _taken(body: bytes, start: int, raw: msgspec.Raw) -> Value:
+    """Return the value that starts at `start`, if it is the one that the decoder found."""
     # `startswith` compares without a copy.
     if not body.startswith(raw, start):
         raise NotCarriedError("duplicate_keys")
-    end = start + len(raw)
-    after = _after_blank(body, end)
-    is_more = after < len(body) and body[after] == _COMMA
-    return Value(start, end, raw), _after_blank(body, after + 1) if is_more else after
+    return Value(start, start + len(raw), raw)
 
 
-def _after_blank(body: bytes, at: int) -> int:
-    if at < len(body) and body[at] > _SPACE:
-        return at
-    match = _BLANK.match(body, at)
+def _decoded(value: Value, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decoder.decode(value.raw)
+    except msgspec.ValidationError as error:
+        raise NotCarriedError("unexpected_shape") from error
+
+
+def _after(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:
+    match = pattern.match(body, at)
     return match.end() if match else at

@@ -30,6 +30,23 @@ def test_items_stand_where_they_say() -> None:
     assert carry.begins(ODD, found[1], b"{")
 
 
+def test_objects_in_an_array_are_read_together() -> None:
+    """As each of them would be by itself."""
+    body = b'[ {"a":1 , "b":[{}]} ,{ },\n{"\\u0061":"}"}]'
+    whole = carry.whole(body)
+    read = carry.objects(body, whole)
+    assert read == [carry.members(body, item) for item in carry.items(body, whole)]
+    assert [{n: body[v.start : v.end] for n, v in fields.items()} for fields in read] == [
+        {"a": b"1", "b": b"[{}]"},
+        {},
+        {"a": b'"}"'},
+    ]
+    with pytest.raises(NotCarriedError, match=r"^duplicate_keys$"):
+        carry.objects(b'[{"a":1,"a":2}]', carry.whole(b'[{"a":1,"a":2}]'))
+    with pytest.raises(NotCarriedError, match=r"^unexpected_shape$"):
+        carry.objects(b"[1]", carry.whole(b"[1]"))
+
+
 def test_a_value_of_another_kind_is_refused() -> None:
     """An array is no object, a number no text."""
     body = b'{"a":[1]}'
@@ -37,7 +54,7 @@ def test_a_value_of_another_kind_is_refused() -> None:
     with pytest.raises(NotCarriedError, match=r"^unexpected_shape$"):
         carry.members(body, value)
     with pytest.raises(NotCarriedError, match=r"^unexpected_shape$"):
-        carry.decoded(value, str)
+        carry.text(value)
 
 
 @pytest.mark.parametrize(
