@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 
 from elision.policies.conditions import covers, kinds_of
-from elision.policies.engine import MIN_TOKENS
+from elision.policies.judge import least_tokens
 from elision.policies.model import KEEP, Ability, Budget, Kind, Position, Rule, Scope, TextKind, Use, When
 from elision.policies.schema import PolicyFile, budget_of, rules_of
 
@@ -102,7 +102,7 @@ def problems(
 
 
 def _errors_of(rule: Rule, index: int, context: _Context) -> Iterator[Found]:
-    yield from _condition_errors(rule.when, rule.use)
+    yield from _condition_errors(rule)
     if (message := _unknown_method(rule.use.method, context.methods)) is not None:
         yield ("use", "method"), message
     elif rule.use.method == KEEP:
@@ -114,14 +114,15 @@ def _errors_of(rule: Rule, index: int, context: _Context) -> Iterator[Found]:
         yield ("name",), f'another rule is called "{rule.name}" already; choose another name'
 
 
-def _condition_errors(when: When, use: Use) -> Iterator[Found]:
+def _condition_errors(rule: Rule) -> Iterator[Found]:
     """Yield conditions that cannot hold together, or must not be asked."""
+    when = rule.when
     if when.max_tokens is not None and when.min_tokens > when.max_tokens:
         message = f"nothing has at least {when.min_tokens} and at most {when.max_tokens} tokens"
         yield ("when", "min_tokens"), f"{message}; lower it, or raise max_tokens"
-    elif when.max_tokens is not None and when.max_tokens < _least_tokens(when, use):
+    elif when.max_tokens is not None and when.max_tokens < (least := _least_compressed(rule)):
         message = f"nothing of at most {when.max_tokens} tokens is compressed: fewer than"
-        told = f"{message} {_least_tokens(when, use)} are left alone; set use.min_tokens lower"
+        told = f"{message} {least} are left alone; set use.min_tokens lower"
         yield ("when", "max_tokens"), told
     if when.max_turn is not None and when.min_turn > when.max_turn:
         message = f"no turn is at least number {when.min_turn} and at most number {when.max_turn}"
@@ -138,11 +139,9 @@ def _condition_errors(when: When, use: Use) -> Iterator[Found]:
             yield ("when", "header", name), f"{name} holds a secret, which no rule may look at; {remedy}"
 
 
-def _least_tokens(when: When, use: Use) -> int:
-    """Return how many tokens a rule surely leaves alone fewer than; 0 where it is not certain."""
-    if use.method == KEEP:
-        return 0
-    return use.min_tokens or (0 if when.min_tokens else MIN_TOKENS)
+def _least_compressed(rule: Rule) -> int:
+    """Return the tokens below which a rule that compresses leaves a block alone."""
+    return 0 if rule.use.method == KEEP else least_tokens(rule)
 
 
 def _unknown_method(method: str, methods: Mapping[str, Ability]) -> str | None:

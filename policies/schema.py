@@ -175,7 +175,8 @@ class UseSpec(_Strict):
     """Classes of spans that are never cut, in place of all of them; `[]` protects nothing."""
 
     min_tokens: Tokens | None = None
-    """A message with fewer tokens of this kind of segment is left alone; 300 without it."""
+    """A message with fewer tokens of this kind of segment is left alone; 300 without it, unless
+    `when` has a `min_tokens`."""
 
     deadline_s: Seconds | None = None
     """After so many seconds the segment goes out as it is; the policy's deadline without it."""
