@@ -51,6 +51,21 @@ class Parcel:
     key: str = ""
 
 
+def fraction(rate: float) -> Fraction:
+    """Return a rate as it is written: 0.3 is three tenths, whatever binary fractions make of it."""
+    return Fraction(str(rate))
+
+
+def round_down(rate: Fraction, tokens: int) -> int:
+    """Return a share of some tokens, rounded down."""
+    return rate.numerator * tokens // rate.denominator
+
+
+def round_up(rate: Fraction, tokens: int) -> int:
+    """Return a share of some tokens, rounded up."""
+    return -(-rate.numerator * tokens // rate.denominator)
+
+
 def share_out(items: Sequence[Item], budget: int) -> tuple[int, ...]:
     """Give each item a number of tokens, so that all together get the budget exactly.
 

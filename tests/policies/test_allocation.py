@@ -11,7 +11,10 @@ from elision.policies.allocation import (
     MILLION,
     Item,
     Parcel,
+    fraction,
     in_turns,
+    round_down,
+    round_up,
     share_in_order,
     share_out,
     whole_within,
@@ -155,6 +158,20 @@ def test_the_first_get_what_is_wanted_unless_only_floors_are_left(
         assert list(others) == [item.floor for item in rest]
     if sum(first) > sum(want for _, want in wanted):
         assert list(others) == [item.cap for item in rest]
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.29, 0.3, 0.57, 0.7, 1.0, 1e-05])
+def test_a_rate_is_what_is_written(rate: float) -> None:
+    """Of so many tokens that the share is whole, rounding either way changes nothing."""
+    tokens = fraction(rate).denominator * 30
+    assert round_down(fraction(rate), tokens) == round_up(fraction(rate), tokens) == round(rate * tokens)
+
+
+@given(st.floats(0.001, 1), st.integers(0, 10_000))
+def test_a_share_is_rounded_to_its_neighbours(rate: float, tokens: int) -> None:
+    """Down is never above the share, up never below it, and less than one token lies between."""
+    down, up = round_down(fraction(rate), tokens), round_up(fraction(rate), tokens)
+    assert down <= fraction(rate) * tokens <= up <= down + 1
 
 
 PARCELS = st.lists(st.lists(st.integers(0, 40), max_size=6), max_size=4)
