@@ -1,21 +1,36 @@
-"""Decide: one rule for each segment, first match wins, and a reason that a person can read.
+"""Decide: one fate for each segment, the first rule that matches, and a reason that a person can read.
 
-Pure. Nothing here depends on where in the conversation a segment stands, except that a tool's
-result is read for the question that came before it.
+Pure and total. It joins what others own: what rules and tags make of a segment (`judge`), and how a
+budget is shared out (`budget`); its own are a request's wishes and who asked what. A decision depends
+on the segment's own turn alone, unless the policy asks for a position in the conversation, a header,
+or a budget over the whole request; so a conversation's earlier turns are decided alike in every
+later one (promise 4).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from elision.policies.model import KEEP, Decision, Kind, Plan, Policy, Segment, Use, When
+from elision.policies.budget import apply_budget
+from elision.policies.conditions import Condition, Subject, conditions_of, mismatch
+from elision.policies.judge import Judge, at_least
+from elision.policies.model import (
+    Budget,
+    Decision,
+    Facts,
+    Kind,
+    Mode,
+    Permissions,
+    Plan,
+    Policy,
+    Rule,
+    Segment,
+    Senses,
+    Use,
+    Wish,
+)
 
-MIN_TOKENS = 300
-"""A segment of fewer tokens is compressed only by a rule that sets its own minimum."""
-
-_NAMED_ONLY = frozenset((Kind.INSTRUCTION, Kind.QUESTION))
-_INSTRUCTING = frozenset(("system", "developer"))
 _KEPT = Use()
+_OFF = "the request asks for `x-elision: off`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,117 +41,114 @@ class Miss:
     why: str
 
 
-def make_plan(policy: Policy, segments: Sequence[Segment], model: str) -> Plan:
+def make_plan(policy: Policy, segments: Sequence[Segment], facts: Facts, senses: Senses) -> Plan:
     """Decide about every segment of a request.
+
+    The first rule whose conditions hold decides, even where its method may not touch the text: then
+    the segment is kept, and no other rule is tried. A user's tag goes before the rules, and a
+    request's wish before the rates of the rules and the budget, each as far as the policy permits.
+    A policy in audit mode, or off, stays so whatever is wished.
 
     Args:
         policy: the team's.
         segments: of all the request's texts, in their order.
-        model: name of the model that is asked for.
+        facts: of the request.
+        senses: asked about a text only where a rule, or the method that it uses, depends on it.
+    Returns: decisions in the order of the segments; a budget may have split some into parts.
     """
+    wish, notes = _granted(facts.wish, policy.permissions)
+    if wish.mode is Mode.OFF:
+        kept = tuple(Decision(segment, _KEPT, "", f"kept: {_OFF}") for segment in segments)
+        return Plan(policy.label, Mode.OFF, policy.deadline_s, kept, notes)
+    is_audited = wish.mode is Mode.AUDIT and policy.mode is Mode.ENFORCE
+    mode = Mode.AUDIT if is_audited else policy.mode
+    judge = Judge(policy, senses, _rules(policy, segments, facts), wish.rate)
     asked = _questions(segments)
-    decisions = tuple(_decide(policy, segment, model, asked[index]) for index, segment in enumerate(segments))
-    return Plan(policy.label, policy.mode, policy.deadline_s, decisions)
+    decisions = tuple(
+        judge.decide(segment, question) for segment, question in zip(segments, asked, strict=True)
+    )
+    budget = _wished_budget(policy.budget, wish.rate)
+    if budget is not None:
+        shared = apply_budget(decisions, budget, facts, senses)
+        decisions, notes = tuple(shared.decisions), (*notes, *shared.notes)
+    return Plan(policy.label, mode, policy.deadline_s, decisions, notes)
 
 
-def misses(policy: Policy, segment: Segment, model: str) -> tuple[Miss, ...]:
-    """Return why each rule that did not decide about a segment did not, in their order."""
+def misses(
+    policy: Policy, segments: Sequence[Segment], index: int, facts: Facts, senses: Senses
+) -> tuple[Miss, ...]:
+    """Return why each rule that did not decide about a segment did not, in their order.
+
+    Args:
+        segments: of the request, as `make_plan` got them.
+        index: of the segment among them.
+    """
+    segment = segments[index]
+    wish, _ = _granted(facts.wish, policy.permissions)
+    by_tag = policy.permissions.marks and (segment.tag or (segment.mark is not None and segment.mark.keep))
+    decided = _OFF if wish.mode is Mode.OFF else "an inline tag decides" if by_tag else ""
+    subject = Subject(segment, senses)
     found: list[Miss] = []
-    decided = ""
-    for rule in policy.rules:
-        why = f"rule `{decided}` above decides" if decided else _mismatch(rule.when, segment, model)
-        if why:
+    for rule, conditions in _rules(policy, segments, facts):
+        if why := decided or mismatch(conditions, subject):
             found.append(Miss(rule.name, why))
         else:
-            decided = rule.name
+            decided = f"rule `{rule.name}` above decides"
     return tuple(found)
 
 
-def covers(first: When, second: When) -> bool:
-    """Whether every segment that `second` matches is matched by `first`, as far as can be told."""
-    return (
-        _kinds(second) <= _kinds(first)
-        and _includes(first.role, second.role)
-        and _includes(first.model, second.model)
-        and first.min_tokens <= second.min_tokens
-        and (
-            first.max_tokens is None
-            or (second.max_tokens is not None and second.max_tokens <= first.max_tokens)
-        )
-    )
+def _rules(
+    policy: Policy, segments: Sequence[Segment], facts: Facts
+) -> list[tuple[Rule, tuple[Condition, ...]]]:
+    last_turn = max((segment.turn for segment in segments), default=0)
+    return [(rule, conditions_of(rule.when, facts, last_turn)) for rule in policy.rules]
 
 
-def _includes(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
-    return not first or (bool(second) and set(second) <= set(first))
+def _granted(wish: Wish, permissions: Permissions) -> tuple[Wish, tuple[str, ...]]:
+    """Return what is left of a wish where a policy permits so much, and notes of what it does not."""
+    permitted = {Mode.OFF: permissions.off, Mode.AUDIT: permissions.audit}
+    notes: list[str] = []
+    mode, rate = wish.mode, wish.rate
+    if mode is not None and not permitted.get(mode, False):
+        notes.append(f"x-elision: {mode} is not allowed by this policy")
+        mode = None
+    if rate is not None and not permissions.rate:
+        notes.append("x-elision-rate is not allowed by this policy")
+        rate = None
+    elif rate is not None:
+        if rate < permissions.min_rate:
+            least = f"this policy allows no less than {permissions.min_rate:g}"
+            notes.append(f"x-elision-rate: {rate:g} is not allowed, {least}")
+        rate = at_least(rate, permissions.min_rate)
+    return Wish(mode, wish.explain, rate), tuple(notes)
 
 
-def _kinds(when: When) -> frozenset[Kind]:
-    """Return the kinds that a condition can match."""
-    if when.segment:
-        return frozenset(when.segment)
-    named = {Kind.INSTRUCTION} if _INSTRUCTING & set(when.role) else set()
-    return frozenset(Kind) - _NAMED_ONLY | named
+def _wished_budget(budget: Budget | None, rate: float | None) -> Budget | None:
+    if budget is None or rate is None:
+        return budget
+    return replace(budget, rate=rate, tokens=None, fit=False)
 
 
-def _decide(policy: Policy, segment: Segment, model: str, question: str) -> Decision:
-    rule = next((r for r in policy.rules if not _mismatch(r.when, segment, model)), None)
-    if rule is None:
-        return Decision(segment, _KEPT, "", f"kept: {_why_no_rule(policy, segment)}")
-    if rule.use.method == KEEP:
-        return Decision(segment, rule.use, rule.name, f"kept: rule `{rule.name}` says so")
-    if not rule.when.min_tokens and segment.tokens < MIN_TOKENS:
-        why = f"kept: {segment.tokens} tokens are under the minimum of {MIN_TOKENS}"
-        return Decision(segment, _KEPT, rule.name, f"{why} (rule `{rule.name}` sets none)")
-    return Decision(segment, rule.use, rule.name, f"rule `{rule.name}` matched", question)
+def _questions(segments: Sequence[Segment]) -> Iterator[str]:
+    """Yield what is asked in each segment's own turn, never in a later one.
 
-
-def _why_no_rule(policy: Policy, segment: Segment) -> str:
-    if not policy.rules:
-        return "the policy has no rules"
-    if segment.kind in _NAMED_ONLY:
-        return f"no rule names {segment.kind} segments"
-    return "no rule matched"
-
-
-def _mismatch(when: When, segment: Segment, model: str) -> str:
-    """Return the first condition that does not hold, "" if all hold."""
-    kind, role, tokens = segment.kind, segment.role, segment.tokens
-    if kind not in _kinds(when):
-        named = f"is for {_any_of(when.segment)} segments, not" if when.segment else "does not name"
-        return f"it {named} {kind}"
-    if when.role and role not in when.role:
-        return f"it is for the role {_any_of(when.role)}, not {role or 'none'}"
-    if when.model and not any(fnmatchcase(model, glob) for glob in when.model):
-        return f"it is for the model {_any_of(when.model)}, not {model or 'none'}"
-    if tokens < when.min_tokens:
-        return f"it is for at least {when.min_tokens} tokens, not {tokens}"
-    if when.max_tokens is not None and tokens > when.max_tokens:
-        return f"it is for at most {when.max_tokens} tokens, not {tokens}"
-    return ""
-
-
-def _any_of(names: Sequence[str]) -> str:
-    return " or ".join(names)
-
-
-def _questions(segments: Sequence[Segment]) -> list[str]:
-    """Return what is asked in each segment's own turn, never in a later one.
-
-    That is the question of its own message; for what tools and the assistant said, the question
-    of the last user message before it.
+    For users' segments and demonstrations that is the question of their own message, or, where it
+    asks nothing, of their turn's other messages. For what tools and the assistant said it is the
+    question of the last user message before it.
     """
-    parts: dict[int, list[str]] = {}
+    own: dict[int, list[str]] = {}
+    shared: dict[int, list[str]] = {}
     for segment in segments:
-        if segment.kind is Kind.QUESTION and segment.text.strip():
-            parts.setdefault(segment.message, []).append(segment.text.strip())
-    own = {message: "\n\n".join(texts) for message, texts in parts.items()}
-    asked: list[str] = []
+        if segment.kind is Kind.QUESTION and (text := segment.text.strip()):
+            own.setdefault(segment.message, []).append(text)
+            shared.setdefault(segment.turn, []).append(text)
+    of_message = {message: "\n\n".join(texts) for message, texts in own.items()}
+    of_turn = {turn: "\n\n".join(texts) for turn, texts in shared.items()}
     last = ""
     for segment in segments:
-        if segment.role == "user":
-            last = own.get(segment.message, "")
-            asked.append(last)
+        if segment.role == "user" or segment.kind is Kind.DEMONSTRATIONS:
+            asked = of_message.get(segment.message) or of_turn.get(segment.turn, "")
+            last = asked if segment.role == "user" else last
+            yield asked
         else:
-            follows = segment.kind in (Kind.TOOL_RESULT, Kind.HISTORY)
-            asked.append(last if follows else "")
-    return asked
+            yield last if segment.kind in (Kind.TOOL_RESULT, Kind.HISTORY) else ""

@@ -3,13 +3,13 @@
 Pure but for what is called `print_...`. Decides nothing: outcomes, plans and policies come in, texts go out.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from elision.compressors.base import Outcome, Span
-from elision.policies.engine import misses
-from elision.policies.model import Budget, Decision, Policy
+from elision.policies.engine import Miss, misses
+from elision.policies.model import Budget, Decision, Policy, Segment
 from elision.proxy.planner import Planned
 from elision.proxy.policy_source import PolicySet
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _STRIKE = ("\x1b[2;9m", "\x1b[22;29m")
 _BRACKETS = ("[-", "-]")
-_WIDTH_OF_A_PIPE = 160
+_WIDTH_OF_A_PIPE = 200
 
 Row = dict[str, object]
 
@@ -57,37 +57,62 @@ def outcome_row(outcome: Outcome) -> Row:
 
 
 def plan_row(planned: Planned, policy: Policy) -> Row:
-    """Return a plan as `elision explain --json` shows it."""
+    """Return a plan as `elision explain --json` shows it; `segment` and `kind` as policies have them."""
     plan = planned.plan
     return {
         "team": planned.team,
         "policy": plan.policy,
         "mode": plan.mode.value,
         "deadline_s": plan.deadline_s,
-        "model": planned.body.model,
+        "model": planned.facts.model,
+        "endpoint": planned.facts.endpoint.value,
         "encoding": planned.encoding,
-        "notes": list(plan.notes),
-        "segments": [_segment_row(planned, policy, decision) for decision in plan.decisions],
+        "notes": [*planned.notes, *plan.notes],
+        "segments": [_segment_row(planned, told) for told in _explained(planned, policy)],
     }
 
 
-def _segment_row(planned: Planned, policy: Policy, decision: Decision) -> Row:
-    segment, use = decision.segment, decision.use
-    others = misses(policy, segment, planned.body.model)
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """A decision, what its text looks like, and why the other rules did not decide."""
+
+    decision: Decision
+    text_kind: str
+    language: str
+    misses: tuple[Miss, ...]
+
+
+def _explained(planned: Planned, policy: Policy) -> Iterator[_Explained]:
+    """Yield each decision with its reasons; a budget may have split a segment into several."""
+    segments, senses, index = planned.segments, planned.senses, 0
+    for decision in planned.plan.decisions:
+        part = decision.segment
+        while segments[index].source != part.source or segments[index].end <= part.start:
+            index += 1
+        others = misses(policy, segments, index, planned.facts, senses)
+        yield _Explained(decision, senses.text_kind(part.text).value, senses.language(part.text), others)
+
+
+def _segment_row(planned: Planned, told: _Explained) -> Row:
+    segment, use = told.decision.segment, told.decision.use
     return {
         "place": planned.body.texts[segment.source].place,
         "start": segment.start,
         "end": segment.end,
-        "kind": segment.kind.value,
+        "segment": segment.kind.value,
         "role": segment.role,
+        "turn": segment.turn + 1,
+        "kind": told.text_kind,
+        "language": told.language,
         "tokens": segment.tokens,
-        "rule": decision.rule,
+        "rule": told.decision.rule,
         "method": use.method,
         "rate": use.rate,
         "target_tokens": use.tokens,
         "options": dict(use.options),
-        "why": decision.why,
-        "why_not": [{"rule": miss.rule, "why": miss.why} for miss in others],
+        "mode": told.decision.mode.value,
+        "why": told.decision.why,
+        "why_not": [{"rule": miss.rule, "why": miss.why} for miss in told.misses],
     }
 
 
@@ -96,31 +121,36 @@ def print_plan(planned: Planned, policy: Policy, out: TextIO) -> None:
     from rich.text import Text
 
     plan = planned.plan
-    title = f"{plan.policy}, {plan.mode}, model {planned.body.model or 'unnamed'}, {planned.encoding}"
-    table = _table(("place", "kind", "role", "tokens", "rule", "method", "target", "why"), title)
-    for decision in plan.decisions:
-        others = misses(policy, decision.segment, planned.body.model)
-        why = [decision.why, *(f"not {miss.rule}: {miss.why}" for miss in others)]
+    title = f"{plan.policy}, {plan.mode}, model {planned.facts.model or 'unnamed'}, {planned.encoding}"
+    table = _table(
+        ("place", "segment", "role", "kind", "language", "tokens", "rule", "method", "target", "why"), title
+    )
+    for told in _explained(planned, policy):
         # Text, because square brackets in a string would be read as rich's markup.
-        table.add_row(*(Text(cell) for cell in (*_cells(planned, decision), "\n".join(why))))
+        table.add_row(*(Text(cell) for cell in _cells(planned, told)))
     console = _console(out)
     console.print(table)
-    for note in plan.notes:
+    for note in (*planned.notes, *plan.notes):
         console.print(Text(f"note: {note}"))
 
 
-def _cells(planned: Planned, decision: Decision) -> tuple[str, ...]:
+def _cells(planned: Planned, told: _Explained) -> tuple[str, ...]:
+    decision = told.decision
     segment, use = decision.segment, decision.use
     text = planned.body.texts[segment.source]
     whole = len(segment.text) == len(text.text)
+    why = (decision.why, *(f"not `{miss.rule}`: {miss.why}" for miss in told.misses))
     return (
         text.place if whole else f"{text.place} [{segment.start}:{segment.end}]",
         segment.kind.value,
         segment.role,
+        told.text_kind,
+        told.language or "-",
         str(segment.tokens),
         decision.rule or "-",
-        use.method,
+        use.method if decision.mode is Mode.ENFORCE else f"{use.method} ({decision.mode})",
         f"{use.rate:g}" if use.rate is not None else f"{use.tokens} tokens" if use.tokens else "-",
+        "\n".join(why),
     )
 
 

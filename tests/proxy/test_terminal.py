@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from elision.compressors.base import Outcome, Span
 from elision.policies.engine import make_plan
-from elision.policies.model import Endpoint, Kind, Mode, Policy, Rule, Use, When
+from elision.policies.model import Endpoint, Facts, Kind, Mode, Policy, Rule, Use, When
 from elision.policies.segments import cut
 from elision.proxy.bodies import parse
 from elision.proxy.planner import Planned
 from elision.proxy.terminal import outcome_row, plan_row, print_plan, struck
+from fakes.senses import Watched
 
 DOCUMENT = "\n\n".join(["The mill stood by the river. " * 40] * 3)
 POLICY = Policy(
@@ -35,7 +36,9 @@ def planned() -> Planned:
     ]
     body = parse(json.dumps({"model": "gpt-4o", "messages": messages}).encode(), Endpoint.CHAT)
     segments = cut(body.texts, lambda text: len(text.split()))
-    return Planned("search", body, make_plan(POLICY, segments, body.model), "words")
+    facts, senses = Facts(body.model), Watched().senses
+    plan = make_plan(POLICY, segments, facts, senses)
+    return Planned("search", body, plan, "words", segments, facts, senses)
 
 
 def test_losses_are_struck_out_on_terminals_and_bracketed_elsewhere() -> None:
