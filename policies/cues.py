@@ -31,7 +31,8 @@ _QUESTIONS = _set(
 _TASKS = _set(
     "task tasks instruction instructions request requests goal objective rules requirements guidelines",
     "format note important remember aufgabe anweisung anweisungen regeln задача",
-    "задание инструкция инструкции правила tarea instrucción instrucciones instruções istruzioni tâche consigne consignes instrukcja",
+    "задание инструкция инструкции правила tarea instrucción instrucciones instruções",
+    "istruzioni tâche consigne consignes instrukcja",
     "任务 任務 指令 要求 指示 タスク 规则 作业 المهمة التعليمات",
 )
 _MATERIALS = _set(

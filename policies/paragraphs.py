@@ -30,6 +30,8 @@ LIST_PARAGRAPHS = 12
 """So many at most where they are the items of a list."""
 OPENING_PARAGRAPHS = 8
 """So many paragraphs at most are kept before a mark that says that the material begins."""
+LABELLED_PARAGRAPHS = 2
+"""If more paragraphs call themselves a question, they are material: an FAQ, an exam."""
 ENCLOSED_SHARE = 0.6
 """Where fences and tags hold this share of a message, short paragraphs outside of them are asked."""
 
@@ -212,11 +214,13 @@ def _above(paragraphs: Sequence[Paragraph], top: int) -> set[int]:
         first -= 1
     if first < top and _fits(paragraphs[first], QUESTION_TOKENS):
         return set(range(first, top)) if _leads_in(paragraphs[first]) else set()
+    many = sum(paragraph.cue is Cue.QUESTION for paragraph in paragraphs) > LABELLED_PARAGRAPHS
     for number in range(top - 1, max(-1, top - CLOSING_PARAGRAPHS), -1):
         paragraph = paragraphs[number]
         if paragraph.settled is Settled.MATERIAL or not _fits(paragraph, OPENING_TOKENS):
             break
-        if _asks(paragraph) or (number == top - 1 and _leads_in(paragraph)):
+        labelled = paragraph.cue is Cue.TASK or (paragraph.cue is Cue.QUESTION and not many)
+        if labelled or _ends_asking(paragraph) or (number == top - 1 and _leads_in(paragraph)):
             return set(range(number, top))
     return set()
 
@@ -230,7 +234,9 @@ def _after_material(paragraphs: Sequence[Paragraph]) -> set[int]:
         before = paragraphs[number - 1]
         if total > SHORT_MESSAGE_TOKENS or paragraphs[number].settled is Settled.MATERIAL:
             break
-        if before.settled is Settled.MATERIAL or _is_closed(before.text):
+        # A rule may part chunks as well, so that less is taken for what follows them all.
+        closed = total <= QUESTION_TOKENS and _is_closed(before.text)
+        if before.settled is Settled.MATERIAL or closed:
             return set(range(number, end))
     return set()
 
@@ -238,7 +244,11 @@ def _after_material(paragraphs: Sequence[Paragraph]) -> set[int]:
 def _labelled(paragraphs: Sequence[Paragraph]) -> set[int]:
     """Return the paragraph that calls itself the question, unless so many do that they are material."""
     found = {n for n, paragraph in enumerate(paragraphs) if paragraph.cue is Cue.QUESTION}
-    return {n for n in found if _fits(paragraphs[n], QUESTION_TOKENS)} if len(found) <= 2 else set()
+    return (
+        {n for n in found if _fits(paragraphs[n], QUESTION_TOKENS)}
+        if len(found) <= LABELLED_PARAGRAPHS
+        else set()
+    )
 
 
 def _is_closed(text: str) -> bool:
@@ -252,6 +262,10 @@ def _asks(paragraph: Paragraph) -> bool:
     return paragraph.cue in (Cue.QUESTION, Cue.TASK) or bool(_ASKS.search(paragraph.text))
 
 
+def _ends_asking(paragraph: Paragraph) -> bool:
+    return bool(_ASKS.match(paragraph.text.rstrip()[-1:]))
+
+
 def _fits(paragraph: Paragraph, limit: int) -> bool:
     return size(paragraph.text.strip()) <= limit
 
@@ -261,17 +275,22 @@ def _leads_in(paragraph: Paragraph) -> bool:
 
 
 def _first_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
-    """Part the first line of a message from a long paragraph if it asks, or leads in what follows."""
-    if not paragraphs or not _is_long(paragraphs[0]):
+    """Part the first line of a message from a paragraph that is too long for an opening.
+
+    It may say what is to be done with the lines below it, and costs little where it does not. A
+    line that begins like markup or JSON stays with its kind, a label with what it names.
+    """
+    first = paragraphs[0] if paragraphs else None
+    if first is None or first.settled is not Settled.OPEN or first.cue is Cue.MATERIAL:
         return paragraphs
-    first, *others = paragraphs
     end = end_of_line(first.text, len(first.text) - len(first.text.lstrip()))
     line = Paragraph(first.source, first.start, first.start + end, first.text[:end], Settled.OPEN, first.cue)
-    plain = _SENTENCE.match(line.text.lstrip()) and _fits(line, OPENING_TOKENS) and end < len(first.text)
-    if not plain or not (_asks(line) or _leads_in(line)):
+    if _fits(first, OPENING_TOKENS) or not _fits(line, OPENING_TOKENS) or end == len(first.text):
+        return paragraphs
+    if not _SENTENCE.match(line.text.lstrip()):
         return paragraphs
     rest = Paragraph(first.source, line.end, first.end, first.text[end:], Settled.OPEN)
-    return [line, rest, *others]
+    return [line, rest, *paragraphs[1:]]
 
 
 def _last_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
