@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 
@@ -124,6 +125,15 @@ def splice(body: Body, replaced: Mapping[int, str]) -> bytes:
     return carry.splice(body.raw, ((body.ranges[index], text) for index, text in replaced.items()))
 
 
+class _Seen(NamedTuple):
+    """Where a string or an array of parts stands: place, message, role and name of its texts."""
+
+    place: str
+    message: int
+    role: str
+    name: str = ""
+
+
 class _Reader:
     """Collects texts from the members of a body."""
 
@@ -148,28 +158,23 @@ class _Reader:
             if name in members:
                 self.others.append((members[name].start, members[name].end))
 
-    def _add(self, value: Value, found: PromptText) -> None:
+    def _add(self, value: Value, seen: _Seen, place: str, text: str) -> None:
         """Collect one text."""
-        self.texts.append(found)
+        self.texts.append(PromptText(place, seen.message, seen.role, text, seen.name))
         self.ranges.append((value.start, value.end))
 
-    def _content(self, value: Value | None, seen: PromptText) -> None:
-        """Collect a string, or the text parts of an array; anything else is left alone.
-
-        Args:
-            value: the string or array.
-            seen: the text that would be found, but for its text: place, message, role and name.
-        """
+    def _content(self, value: Value | None, seen: _Seen) -> None:
+        """Collect a string, or the text parts of an array; anything else is left alone."""
         if value is None:
             return
         text = _string(self.body, value)
         if text is not None:
-            self._add(value, PromptText(seen.place, seen.message, seen.role, text, seen.name))
+            self._add(value, seen, seen.place, text)
         elif carry.begins(self.body, value, b"["):
             for number, part in enumerate(carry.items(self.body, value)):
                 self._part(part, f"{seen.place}/{number}/text", seen)
 
-    def _part(self, part: Value, place: str, seen: PromptText) -> None:
+    def _part(self, part: Value, place: str, seen: _Seen) -> None:
         if not carry.begins(self.body, part, b"{"):
             return
         fields = carry.members(self.body, part)
@@ -177,7 +182,7 @@ class _Reader:
             return
         text = _string(self.body, fields.get("text"))
         if text is not None:
-            self._add(fields["text"], PromptText(place, seen.message, seen.role, text, seen.name))
+            self._add(fields["text"], seen, place, text)
 
     def _chat(self, members: Members) -> None:
         if "messages" not in members:
@@ -188,7 +193,7 @@ class _Reader:
             if "role" in fields and _SIGNED.isdisjoint(fields):
                 role = carry.text(fields["role"])
                 name = _string(self.body, fields.get("name")) or ""
-                seen = PromptText(f"/messages/{number}/content", number, role, "", name)
+                seen = _Seen(f"/messages/{number}/content", number, role, name)
                 self._content(fields.get("content"), seen)
 
     def _completions(self, members: Members) -> None:
@@ -197,12 +202,12 @@ class _Reader:
             raise NotCarriedError("no_prompt")
         prompt = members["prompt"]
         if carry.begins(self.body, prompt, b'"'):
-            self._content(prompt, PromptText("/prompt", 0, "user", ""))
+            self._content(prompt, _Seen("/prompt", 0, "user"))
         elif carry.begins(self.body, prompt, b"["):
             for number, item in enumerate(carry.items(self.body, prompt)):
                 if not carry.begins(self.body, item, b'"'):
                     break  # token ids, of which there may be very many
-                self._content(item, PromptText(f"/prompt/{number}", number, "user", ""))
+                self._content(item, _Seen(f"/prompt/{number}", number, "user"))
 
     def _responses(self, members: Members) -> None:
         """Read instructions, which the model reads first, and input."""
@@ -211,10 +216,10 @@ class _Reader:
         self._beside(members, ("tools", "text"))
         instructions, given = members.get("instructions"), members.get("input")
         if instructions is not None and carry.begins(self.body, instructions, b'"'):
-            self._content(instructions, PromptText("/instructions", 0, "system", ""))
+            self._content(instructions, _Seen("/instructions", 0, "system"))
         first = len(self.texts)
         if given is not None and carry.begins(self.body, given, b'"'):
-            self._content(given, PromptText("/input", first, "user", ""))
+            self._content(given, _Seen("/input", first, "user"))
         elif given is not None and carry.begins(self.body, given, b"["):
             for number, fields in enumerate(carry.objects(self.body, given)):
                 self._item(fields, f"/input/{number}", first + number)
@@ -227,10 +232,10 @@ class _Reader:
         if not _SIGNED.isdisjoint(fields):
             return
         if kind is not None and kind.endswith(_OUTPUT):
-            self._content(fields.get("output"), PromptText(f"{place}/output", message, "tool", ""))
+            self._content(fields.get("output"), _Seen(f"{place}/output", message, "tool"))
         elif kind in (None, "message") and "role" in fields:
             role = carry.text(fields["role"])
-            self._content(fields.get("content"), PromptText(f"{place}/content", message, role, ""))
+            self._content(fields.get("content"), _Seen(f"{place}/content", message, role))
 
 
 def _string(body: bytes, value: Value | None) -> str | None:

@@ -1,27 +1,107 @@
-"""From a request's bytes to a plan: which team, which policy, which texts.
+"""From a request's bytes to a plan: which policy, which texts, what is known of them.
 
-Translates HTTP's world into the facts that `elision.policies` decides on. Compresses nothing.
+Translates HTTP's world into the facts that `elision.policies` decides on, and lends it the senses
+that judge a text, remembering what they found. Compresses nothing.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Protocol, TypeVar
 
+from elision.compressors.protect import find_spans
+from elision.compressors.registry import DEFAULT_METHOD
+from elision.config.windows import Windows, load_windows
 from elision.policies.engine import make_plan
-from elision.policies.model import Mode, Plan, Policy
+from elision.policies.languages import language
+from elision.policies.marks import read_marks
+from elision.policies.model import (
+    Ability,
+    Facts,
+    Mode,
+    Plan,
+    Policy,
+    PromptText,
+    Segment,
+    Senses,
+    TextKind,
+    Wish,
+)
 from elision.policies.segments import cut
-from elision.proxy.bodies import Body, endpoint_of, parse
+from elision.policies.text_kinds import text_kind
+from elision.proxy.bodies import Body, deployment_of, endpoint_of, parse
+from elision.proxy.headers import Headers
+from elision.proxy.memo import Memo, name_of
+from elision.proxy.policy_source import abilities
 from elision.proxy.rewriter import Ask
+from elision.proxy.wishes import permitted, wish_of
+
+T = TypeVar("T")
+
+FACTS = 100_000
+"""Remembered by a planner, some 20 MB; a conversation of 100 messages is some 400."""
+# What a chat template writes around each message, roughly.
+_TOKENS_AROUND = 4
+_SECRET = frozenset(
+    (
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "ocp-apim-subscription-key",
+        "x-amz-security-token",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A request's body, what was found in it, and what is to be done with it."""
+    """A request's body, what was found in it, and what is to be done with it.
+
+    Attributes:
+        team: as the request says it, "" where it says none.
+        encoding: what counted the tokens.
+        segments: the parts of the body's texts, as they were cut.
+        facts, senses: what the plan was made from.
+        explain: whether the request asks to be shown its plan, and may.
+        notes: reasons why a wish of the request does not count, as words for counters.
+    """
 
     team: str
     body: Body
     plan: Plan
     encoding: str
+    segments: tuple[Segment, ...]
+    facts: Facts
+    senses: Senses
+    explain: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What planning knows of the world before any request.
+
+    Attributes:
+        abilities: what each method may be given, by its name.
+        default_method: what a rule or a tag without a method means.
+        windows: of models.
+    """
+
+    abilities: Mapping[str, Ability]
+    default_method: str
+    windows: Windows
+
+
+def packaged_knowledge() -> Knowledge:
+    """Return what is known of the installed methods, and of models.
+
+    Raises: ConfigError if an installed package says what cannot be understood.
+    """
+    return Knowledge(MappingProxyType(abilities()), DEFAULT_METHOD, load_windows())
 
 
 class PolicyLookup(Protocol):
@@ -51,18 +131,33 @@ class Planner:
     Args:
         policies: whose rules apply.
         counter_for: the token counter of a model's name.
+        knowledge: of methods and models; None: of those that are installed.
     """
 
-    def __init__(self, policies: PolicyLookup, counter_for: Callable[[str], TokenCounting]) -> None:
+    def __init__(
+        self,
+        policies: PolicyLookup,
+        counter_for: Callable[[str], TokenCounting],
+        knowledge: Knowledge | None = None,
+    ) -> None:
         self._policies = policies
         self._counter_for = counter_for
+        self._knowledge = knowledge or packaged_knowledge()
+        self._memo = Memo(FACTS)
 
     def wants(self, ask: Ask) -> bool:
-        """Return whether a request's body is to be looked into: a known endpoint, of a team with a policy."""
+        """Return whether a request's body is to be looked into.
+
+        It is where the endpoint is known, the team has a policy that is not off, and the request
+        does not ask to be left alone.
+        """
         if endpoint_of(ask.method, ask.path) is None:
             return False
         policy = self._policies.for_team(ask.team)
-        return policy is not None and policy.mode is not Mode.OFF
+        if policy is None or policy.mode is Mode.OFF:
+            return False
+        wish, _ = permitted(wish_of(ask.headers), policy.permissions)
+        return wish.mode is not Mode.OFF
 
     def deadline_s(self, team: str) -> float:
         """Return how many seconds the team's requests may be held up; 0 without a policy."""
@@ -79,7 +174,105 @@ class Planner:
         endpoint = endpoint_of(ask.method, ask.path)
         if policy is None or endpoint is None:
             return None
-        chat = parse(body, endpoint)
-        counter = self._counter_for(chat.model)
-        segments = cut(chat.texts, counter.count)
-        return Planned(ask.team, chat, make_plan(policy, segments, chat.model), counter.name)
+        found = parse(body, endpoint)
+        told = wish_of(ask.headers)
+        granted, notes = permitted(told, policy.permissions)
+        facts = self._facts(found, ask, told[0])
+        counter = self._counter_for(facts.model)
+        seen = Seen(self._memo, counter, self._knowledge)
+        if policy.budget is not None and policy.budget.fit:
+            facts = replace(facts, other_tokens=_other_tokens(found, counter))
+        segments = seen.segments(found.texts, policy)
+        plan = make_plan(policy, segments, facts, seen.senses)
+        return Planned(
+            ask.team, found, plan, counter.name, segments, facts, seen.senses, granted.explain, notes
+        )
+
+    def _facts(self, body: Body, ask: Ask, wish: Wish) -> Facts:
+        model = body.model or deployment_of(ask.path)
+        return Facts(
+            model=model,
+            endpoint=body.endpoint,
+            upstream=ask.upstream,
+            headers=_told(ask.headers),
+            reply_tokens=body.reply_tokens,
+            window=self._knowledge.windows.of(model),
+            wish=wish,
+        )
+
+
+class Seen:
+    """Cuts and judges the texts of one request, and remembers what it found for the next ones.
+
+    Args:
+        memo: what was found out in earlier requests.
+        counter: of the model that the request asks for.
+        knowledge: of methods.
+    """
+
+    def __init__(self, memo: Memo, counter: TokenCounting, knowledge: Knowledge) -> None:
+        self._fact = memo.fact
+        self._counter = counter
+        self._encoding = counter.name
+        self._names: dict[str, str | bytes] = {}
+        self.senses = Senses(
+            count=self._count,
+            text_kind=self._text_kind,
+            language=self._language,
+            protected=self._protected,
+            abilities=knowledge.abilities,
+            default_method=knowledge.default_method,
+        )
+
+    def segments(self, texts: Sequence[PromptText], policy: Policy) -> tuple[Segment, ...]:
+        """Cut a request's texts as a policy has it."""
+        permissions = policy.permissions
+        methods = self.senses.abilities
+        read = (
+            partial(read_marks, methods=methods, min_rate=permissions.min_rate) if permissions.marks else None
+        )
+        return cut(texts, self.senses.count, few_shot=policy.few_shot, read=read, recall=self._recall)
+
+    def _recall(self, about: tuple[Hashable, ...], texts: Sequence[str], find: Callable[[], T]) -> T:
+        return self._fact(("cut", about, *map(self._name, texts)), find)
+
+    def _count(self, text: str) -> int:
+        return self._fact((self._encoding, self._name(text)), partial(self._counter.count, text))
+
+    def _text_kind(self, text: str) -> TextKind:
+        return self._fact(("text_kind", self._name(text)), partial(text_kind, text))
+
+    def _language(self, text: str) -> str:
+        return self._fact(("language", self._name(text)), partial(language, text))
+
+    def _protected(self, text: str, classes: tuple[str, ...] | None) -> int:
+        key = ("protected", self._encoding, classes, self._name(text))
+        return self._fact(key, partial(_protected_tokens, self._counter, text, classes))
+
+    def _name(self, text: str) -> str | bytes:
+        """Return what the memo knows a text by, worked out once for all senses."""
+        name = self._names.get(text)
+        if name is None:
+            name = self._names[text] = name_of(text)
+        return name
+
+
+def _protected_tokens(counter: TokenCounting, text: str, classes: tuple[str, ...] | None) -> int:
+    # Joined by blanks, because a word's token begins with the blank before it.
+    return counter.count(" ".join(text[span.start : span.end] for span in find_spans(text, classes)))
+
+
+def _other_tokens(body: Body, counter: TokenCounting) -> int:
+    """Estimate what a prompt holds beside its texts."""
+    messages = len({text.message for text in body.texts})
+    return counter.count(body.read_beside_texts()) + _TOKENS_AROUND * messages
+
+
+def _told(headers: Headers) -> Mapping[str, str]:
+    """Return the first value of each header by its lower-case name, but for what is secret."""
+    first: dict[str, str] = {}
+    for name, value in headers:
+        lower = name.lower()
+        if lower not in _SECRET:
+            first.setdefault(lower, value)
+    return MappingProxyType(first)

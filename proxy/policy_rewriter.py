@@ -60,7 +60,7 @@ class PolicyRewriter:
         plan = planned.plan
         spent_s = time.monotonic() - started
         fates = (
-            await self._pipeline.run(plan, planned.body.model, ask.team, spent_s) if plan.compresses else []
+            await self._pipeline.run(plan, planned.facts.model, ask.team, spent_s) if plan.compresses else []
         )
         report = report_of(planned, fates)
         replaced = replaced_texts(plan, fates)
@@ -137,5 +137,5 @@ def report_of(planned: Planned, fates: Sequence[Fate]) -> Report:
         encoding=planned.encoding,
         segments=tuple(f"{kind}:{before[kind]}>{after[kind]}" for kind in before),
         cache=cache,
-        bypass=tuple(sorted({fate.reason for fate in fates if fate.reason})),
+        bypass=tuple(sorted({*planned.notes, *(fate.reason for fate in fates if fate.reason)})),
     )
