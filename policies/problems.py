@@ -22,9 +22,19 @@ LOW_RATE = 0.2
 Path = tuple[str | int, ...]
 Found = tuple[Path, str]
 
-_SECRETS = frozenset(
-    ("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie")
+SECRET_HEADERS = frozenset(
+    (
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "ocp-apim-subscription-key",
+        "x-amz-security-token",
+    )
 )
+"""Headers that no rule may look at, in lower case."""
 # Which kinds of segments a role's messages can have; every other role may have any.
 _SYSTEM = frozenset((Kind.INSTRUCTION, Kind.DEMONSTRATIONS, Kind.CONTEXT))
 _ASSISTANT = frozenset((Kind.HISTORY, Kind.DEMONSTRATIONS))
@@ -134,7 +144,7 @@ def _condition_errors(rule: Rule) -> Iterator[Found]:
         told = f"{roles} messages have no {kinds} segments; they have {', '.join(sorted(_held(when)))}"
         yield ("when", "segment"), told
     for name, _ in when.header:
-        if name in _SECRETS:
+        if name in SECRET_HEADERS:
             remedy = "list the team's keys under `keys`, or ask for a header that holds no secret"
             yield ("when", "header", name), f"{name} holds a secret, which no rule may look at; {remedy}"
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from elision.compressors.base import Outcome, Span
 from elision.policies.engine import Miss, misses
-from elision.policies.model import Budget, Decision, Policy, Segment
+from elision.policies.model import Budget, Decision, Mode, Policy
 from elision.proxy.planner import Planned
 from elision.proxy.policy_source import PolicySet
+from elision.proxy.wishes import MALFORMED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,7 @@ def plan_row(planned: Planned, policy: Policy) -> Row:
         "model": planned.facts.model,
         "endpoint": planned.facts.endpoint.value,
         "encoding": planned.encoding,
-        "notes": [*planned.notes, *plan.notes],
+        "notes": _notes(planned),
         "segments": [_segment_row(planned, told) for told in _explained(planned, policy)],
     }
 
@@ -91,6 +92,12 @@ def _explained(planned: Planned, policy: Policy) -> Iterator[_Explained]:
             index += 1
         others = misses(policy, segments, index, planned.facts, senses)
         yield _Explained(decision, senses.text_kind(part.text).value, senses.language(part.text), others)
+
+
+def _notes(planned: Planned) -> list[str]:
+    """Return what is to be said of the whole plan; what is refused the plan itself says in words."""
+    malformed = "an x-elision header says what is no word or rate; it is passed over"
+    return [*([malformed] if MALFORMED in planned.notes else []), *planned.plan.notes]
 
 
 def _segment_row(planned: Planned, told: _Explained) -> Row:
@@ -130,7 +137,7 @@ def print_plan(planned: Planned, policy: Policy, out: TextIO) -> None:
         table.add_row(*(Text(cell) for cell in _cells(planned, told)))
     console = _console(out)
     console.print(table)
-    for note in (*planned.notes, *plan.notes):
+    for note in _notes(planned):
         console.print(Text(f"note: {note}"))
 
 

@@ -89,7 +89,7 @@ def test_explain_shows_each_segment(policies: Path, body: Path, capsys: pytest.C
     assert "rule `documents` matched" in table
     assert run([*command, "--team", "search", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert [segment["kind"] for segment in plan["segments"]] == ["instruction", "context", "question"]
+    assert [segment["segment"] for segment in plan["segments"]] == ["instruction", "context", "question"]
     assert [segment["method"] for segment in plan["segments"]] == ["keep", "lossless", "keep"]
     assert plan["encoding"] == "o200k_base"
 
@@ -124,6 +124,26 @@ def test_explain_refuses_what_the_proxy_would_pass_on(
     (policies / "b.yaml").write_text(POLICY)
     code, [line] = failed(capsys, "explain", file, "--policies", policies, "--team", "c")
     assert (code, line) == (EXIT_USAGE, "error: --team: c has no policy; there are: a, b")
+
+
+def test_explain_shows_what_a_budget_leaves_of_each_document(
+    policies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A segment that the budget has split is shown in its parts, without a gap."""
+    (policies / "default.yaml").write_text("extends: rag\n")
+    texts = [f"Document {n}: " + f"The mill number {n} stood by the river Aare. " * 40 for n in range(1, 6)]
+    asked = "\n\n".join([*texts, "Question: Who owned mill number 2?"])
+    file = tmp_path / "rag.json"
+    file.write_text(json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": asked}]}))
+    assert run(["explain", str(file), "--policies", str(policies), "--json"]) == 0
+    parts = json.loads(capsys.readouterr().out)["segments"]
+    edges = [(part["start"], part["end"]) for part in parts]
+    assert [end for _, end in edges[:-1]] == [start for start, _ in edges[1:]]
+    assert (edges[0][0], edges[-1][1]) == (0, len(asked))
+    methods = [part["method"] for part in parts if part["segment"] == "context"]
+    assert "drop" in methods
+    assert "selective_context" in methods
+    assert all(miss["rule"] == "machine-output" for part in parts[:-1] for miss in part["why_not"])
 
 
 def test_check_tells_errors_and_warnings_of_all_files(

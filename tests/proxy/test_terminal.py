@@ -2,17 +2,28 @@
 
 import io
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elision.compressors.base import Outcome, Span
 from elision.policies.engine import make_plan
-from elision.policies.model import Endpoint, Facts, Kind, Mode, Policy, Rule, Use, When
+from elision.policies.model import Budget, Endpoint, Facts, Kind, Mode, Policy, Rule, Scope, Use, When
 from elision.policies.segments import cut
 from elision.proxy.bodies import parse
 from elision.proxy.planner import Planned
-from elision.proxy.terminal import outcome_row, plan_row, print_plan, struck
+from elision.proxy.policy_source import PolicySet
+from elision.proxy.terminal import (
+    budget_words,
+    outcome_row,
+    plan_row,
+    policy_rows,
+    print_plan,
+    print_policies,
+    struck,
+)
+from elision.proxy.wishes import MALFORMED
 from fakes.senses import Watched
 
 DOCUMENT = "\n\n".join(["The mill stood by the river. " * 40] * 3)
@@ -28,8 +39,8 @@ POLICY = Policy(
 )
 
 
-def planned() -> Planned:
-    """Return what the policy makes of a system prompt, a document and a question."""
+def planned(policy: Policy = POLICY, notes: tuple[str, ...] = ()) -> Planned:
+    """Return what a policy makes of a system prompt, a document and a question."""
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": f"{DOCUMENT}\n\nWho owned the mill?"},
@@ -37,8 +48,8 @@ def planned() -> Planned:
     body = parse(json.dumps({"model": "gpt-4o", "messages": messages}).encode(), Endpoint.CHAT)
     segments = cut(body.texts, lambda text: len(text.split()))
     facts, senses = Facts(body.model), Watched().senses
-    plan = make_plan(POLICY, segments, facts, senses)
-    return Planned("search", body, plan, "words", segments, facts, senses)
+    plan = make_plan(policy, segments, facts, senses)
+    return Planned("search", body, plan, "words", segments, facts, senses, notes=notes)
 
 
 def test_losses_are_struck_out_on_terminals_and_bracketed_elsewhere() -> None:
@@ -93,3 +104,49 @@ def test_a_plan_as_a_table_names_every_segment() -> None:
     for cell in ("/messages/0/content", "[red]documents", "selective_context", "0.5", "instruction"):
         assert cell in table
     assert "\x1b" not in table
+
+
+def test_a_plan_tells_what_a_text_looks_like_and_what_gave_way() -> None:
+    """In the words of policies: `segment` is what it is for, `kind` what it looks like."""
+    budget = Policy("team", "abc", Mode.ENFORCE, 2.0, (Rule("all", When(), Use("selective_context")),))
+    budget = replace(budget, budget=Budget(rate=0.01, min_rates=((Kind.CONTEXT, 0.5),)))
+    shown = planned(budget, (MALFORMED,))
+    row = plan_row(shown, budget)
+    assert row["notes"] == [
+        "an x-elision header says what is no word or rate; it is passed over",
+        *shown.plan.notes,
+    ]
+    assert shown.plan.notes
+    out = io.StringIO()
+    print_plan(shown, budget, out)
+    assert all(f"note: {note.split()[0]}" in out.getvalue() for note in shown.plan.notes)
+    document = plan_row(shown, budget)["segments"]
+    assert isinstance(document, list)
+    assert [(part["segment"], part["kind"], part["language"]) for part in document][1] == (
+        "context",
+        "prose",
+        "en",
+    )
+
+
+def test_policies_are_shown_with_their_keys_counted() -> None:
+    """A fingerprint is no secret, but nobody needs it in a terminal."""
+    policy = replace(POLICY, keys=("sha256:" + "0" * 64,), budget=Budget(rate=0.5))
+    known = PolicySet({"[red]": policy}, policy, extends={"[red]": "rag"})
+    [row] = policy_rows(known)
+    assert (row["team"], row["keys"], row["extends"], row["default"]) == ("[red]", 1, "rag", True)
+    assert json.loads(json.dumps(row))["rules"][1]["method"] == "selective_context"
+    out = io.StringIO()
+    print_policies(known, {"rag": "For questions."}, out)
+    shown = out.getvalue()
+    for cell in ("[red] (and every other)", "team@abc", "tools (lossless)", "0.5 of each turn", "rag  For"):
+        assert cell in shown
+    assert "sha256" not in shown + json.dumps(row)
+
+
+def test_a_budget_is_said_in_a_few_words() -> None:
+    """How large it is, and of what."""
+    assert budget_words(None) == "-"
+    assert budget_words(Budget(rate=0.5, scope=Scope.REQUEST)) == "0.5 of each request"
+    assert budget_words(Budget(tokens=4000)) == "4000 tokens"
+    assert budget_words(Budget(fit=True)) == "what the context window holds"
