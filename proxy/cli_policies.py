@@ -62,10 +62,10 @@ def policies(
 ) -> int:
     """Show which policies are loaded, for whom, and which presets there are to extend."""
     from elision.proxy import terminal
-    from elision.proxy.policy_source import PolicySet, load_policies, preset_names, preset_purpose
+    from elision.proxy.policy_source import PolicySet, inspect_policies, preset_names, preset_purpose
 
     directory = settings_of(settings, {"policies": policies}).policies
-    known = load_policies(directory) if directory is not None else PolicySet({}, None)
+    known = inspect_policies(directory).sound() if directory is not None else PolicySet({}, None)
     presets = {name: preset_purpose(name) for name in preset_names()}
     if as_json:
         rows = {"policies": terminal.policy_rows(known), "presets": presets, "warnings": known.warnings}
@@ -175,11 +175,11 @@ def _headers(given: list[str], rate: float | None) -> list[tuple[str, str]]:
 
 def _policy(directory: Path | None, team: str) -> "tuple[PolicySet, Policy]":
     """Return all policies, and the one of a team."""
-    from elision.proxy.policy_source import load_policies
+    from elision.proxy.policy_source import inspect_policies
 
     if directory is None:
         raise ConfigError(["no policies: say --policies DIR, or set ELISION_POLICIES to their directory"])
-    known = load_policies(directory)
+    known = inspect_policies(directory).sound()
     policy = known.for_team(team)
     if policy is None:
         teams = ", ".join(sorted(known.by_team))

@@ -6,6 +6,7 @@ an immutable value, so that a reload can exchange it whole.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,15 @@ class Inspection:
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    def sound(self) -> PolicySet:
+        """Return the set.
+
+        Raises: ConfigError if anything is wrong.
+        """
+        if self.policies is None:
+            raise ConfigError(self.errors)
+        return self.policies
+
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
@@ -128,17 +138,18 @@ def _usable(methods: Collection[str] | None) -> dict[str, Ability]:
 def load_policies(directory: Path, methods: Collection[str] | None = None) -> PolicySet:
     """Read every `*.yaml` in a directory; a file's name without it is the team's.
 
-    `default.yaml`, or the only file, is for every team that has none.
+    `default.yaml`, or the only file, is for every team that has none. What is unwise in the files
+    is logged.
 
     Args:
         directory: of policy files.
         methods: names of the compression methods that may be used; None: all that are installed.
     Raises: ConfigError with a line for each wrong thing in any of the files.
     """
-    found = inspect_policies(directory, methods)
-    if found.policies is None:
-        raise ConfigError(found.errors)
-    return found.policies
+    policies = inspect_policies(directory, methods).sound()
+    for line in policies.warnings:
+        logging.getLogger("elision.policies").warning("Unwise in a policy: %s", line)
+    return policies
 
 
 def inspect_policies(directory: Path, methods: Collection[str] | None = None) -> Inspection:

@@ -34,7 +34,7 @@ def test_every_method_says_what_it_was_made_for() -> None:
     known = abilities()
     assert set(known) == set(method_names())
     assert known["lossless"] == Ability(languages=None, text_kinds=None, needs_target=False)
-    assert known["selective_context"].languages == {"en"}
+    assert known["selective_context"].languages == frozenset({"en"})
     assert DEFAULT_METHOD in known
 
 

@@ -174,14 +174,17 @@ def test_a_key_itself_is_refused_and_not_repeated(tmp_path: Path) -> None:
     assert "secret" not in line
 
 
-def test_warnings_are_told_and_refuse_nothing(tmp_path: Path) -> None:
+def test_warnings_are_logged_and_refuse_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """In the order of the files and their lines."""
     low = "rules:\n  - use: {method: selective_context, rate: 0.1}\n"
     files = directory(tmp_path, b=low + "few_shot: {leading_pairs: 1}\n", a=low)
     policies = load_policies(files, METHODS)
     places = [line.removeprefix(f"{tmp_path}/").split(": ")[0] for line in policies.warnings]
     assert places == ["a.yaml:2:44", "b.yaml:2:44", "b.yaml:3:27"]
+    logged = [f"Unwise in a policy: {line}" for line in policies.warnings]
+    assert [record.getMessage() for record in caplog.records] == logged
     assert inspect_policies(files, METHODS).warnings == policies.warnings
+    assert len(caplog.records) == len(logged)
 
 
 def test_errors_do_not_hide_warnings(tmp_path: Path) -> None:
