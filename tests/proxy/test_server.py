@@ -103,7 +103,7 @@ async def test_a_client_that_reads_slowly_is_waited_for() -> None:
     pouring = Pouring()
     async with (
         RawUpstream(pouring) as upstream,
-        proxy(upstream.url, clients=ClientLimits(stalled_s=0.3)) as running,
+        proxy(upstream.url, clients=ClientLimits(stalled_s=0.8)) as running,
     ):
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -111,7 +111,7 @@ async def test_a_client_that_reads_slowly_is_waited_for() -> None:
             loop = asyncio.get_running_loop()
             await loop.sock_connect(client, ("127.0.0.1", running.port))
             await loop.sock_sendall(client, request_bytes("GET", "/v1/x"))
-            for _ in range(15):
+            for _ in range(20):
                 for _ in range(60):
                     assert await loop.sock_recv(client, 16384)
                 await asyncio.sleep(0.1)
