@@ -56,7 +56,8 @@ def describe(error: ValidationError, schema: Mapping[str, Any], data: object) ->
     for detail in error.errors(include_url=False):
         path = _real(detail["loc"], data, missing=detail["type"] == "missing")
         if path not in found:
-            found[path] = _problem(detail, path, _locate(schema, path), _locate(schema, path[:-1]))
+            here = _locate(schema, _item(path, detail["loc"]))
+            found[path] = _problem(detail, path, here, _locate(schema, path[:-1]))
     return list(found.values())
 
 
@@ -95,6 +96,12 @@ def _real(loc: Sequence[str | int], data: object, *, missing: bool) -> Path:
             data = data[step]  # type: ignore[index]
             path.append(step)
     return (*path, *loc[-1:]) if missing else tuple(path)
+
+
+def _item(path: Path, loc: Sequence[str | int]) -> Path:
+    """Return the path in the schema: of a single value that was read as a list, its only item."""
+    last = loc[-1] if loc else None
+    return (*path, last) if isinstance(last, int) and path[-1:] != (last,) else path
 
 
 def _steps(data: object) -> Container[str | int]:

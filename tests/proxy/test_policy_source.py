@@ -88,6 +88,19 @@ def test_all_errors_of_all_files_are_told_with_their_places(tmp_path: Path) -> N
     ]
 
 
+def test_a_single_value_for_a_list_is_told_what_it_may_be(tmp_path: Path) -> None:
+    """Not that it should have been a list, which it need not."""
+    text = "rules:\n  - use: keep\n    when: {kind: text, segment: [contxt], role: 3}\n"
+    kinds = "prose, code, json, markup, table, log, config, links, encoded"
+    segments = "instruction, demonstrations, context, question, tool_result, history"
+    roles = "system, developer, user, assistant, tool, function"
+    assert problems(directory(tmp_path, a=text)) == [
+        f'a.yaml:3:18: must be one of {kinds}, not "text"; valid: ' + ", ".join(sorted(kinds.split(", "))),
+        f'a.yaml:3:34: must be one of {segments}, not "contxt"; did you mean "context"?',
+        f"a.yaml:3:49: must be one of {roles}, not 3",
+    ]
+
+
 def test_what_a_compressor_would_refuse_is_refused_here(tmp_path: Path) -> None:
     """Wrong options and unknown protected classes must not wait for the first request."""
     text = (
