@@ -39,9 +39,9 @@ def refusal(method: str, subject: Subject, when: When, *, is_marked: bool = Fals
         return f"{why}; {_BY_TAG if is_marked else _BY_RULE.format(key='kind', value=subject.text_kind)}"
     if when.language or ability.languages is None or subject.language in ability.languages:
         return ""
-    made_for = f"{method} is for the language {_any_of(ability.languages)}, and this text's"
+    made_for = f"{method} is for the language {_any_of(ability.languages)}, and this"
     if not subject.language:
-        return "" if is_marked else f"{made_for} is not plain"
+        return "" if is_marked else f"{made_for} text's is not plain"
     allow = _BY_TAG if is_marked else _BY_RULE.format(key="language", value=subject.language)
     return f"{made_for} looks like {subject.language}; {allow}"
 
