@@ -17,13 +17,24 @@ from elision.policies.model import (
     Facts,
     Kind,
     Mode,
-    Ranking,
     Scope,
-    Segment,
     Senses,
     Use,
 )
-from fakes.budgets import KEPT, SENSES, SQUEEZE, TIDY, decide, documents
+from fakes.budgets import (
+    BUDGETS,
+    KEPT,
+    RATES,
+    SENSES,
+    SQUEEZE,
+    TIDY,
+    USES,
+    decide,
+    documents,
+    in_quarters,
+    quarter,
+    some_plans,
+)
 
 TENS = tuple(letter * 10 for letter in "abcde")
 
@@ -235,6 +246,22 @@ def test_a_slope_gives_the_best_ranked_more() -> None:
     assert [cost(d) for d in done.decisions] == [80, 50, 20]
 
 
+@pytest.mark.parametrize(
+    ("slope", "allotted"), [(0.0, [102, 330, 0, 110, 36]), (0.3, [102, 90, 170, 130, 0, 50, 36])]
+)
+def test_the_example_of_the_documents_is_true(slope: float, allotted: list[int]) -> None:
+    """docs/budget.md: 1,156 tokens, half of them, five documents ranked 3, 1, 2, 5, 4."""
+    texts = [(word * 200)[:200] for word in ("a b ", "a b c d ", "a b c ", "x y ", "a ")]
+    decisions = (
+        decide("i" * 120, kind=Kind.INSTRUCTION),
+        documents(*texts, question="a b c d", source=1),
+        decide("q" * 36, KEPT, kind=Kind.QUESTION, source=2),
+    )
+    done = apply(*decisions, budget=Budget(rate=0.5, slope=slope))
+    assert [cost(d) for d in done.decisions] == allotted
+    assert sum(allotted) == 578
+
+
 def test_nothing_is_left_out_where_the_policy_forbids_it() -> None:
     """Without coarse selection every document is compressed."""
     done = apply(documents(*TENS), budget=Budget(tokens=7, coarse=False))
@@ -329,68 +356,6 @@ def test_a_request_may_be_one_scope() -> None:
 
 
 # --- whatever the plan
-
-
-KINDS = (Kind.INSTRUCTION, Kind.QUESTION, Kind.CONTEXT, Kind.DEMONSTRATIONS, Kind.TOOL_RESULT)
-USES = (SQUEEZE, SQUEEZE, SQUEEZE, KEPT, TIDY, replace(SQUEEZE, rate=0.4), replace(SQUEEZE, tokens=5))
-
-
-@st.composite
-def some_segments(draw: st.DrawFn, source: int, start: int, turn: int) -> Segment:
-    """A segment of lower-case text and capitals, which are protected, with pieces or without."""
-    text = draw(st.text("abX \n", min_size=1, max_size=40))
-    bounds = sorted(draw(st.sets(st.integers(0, len(text)), max_size=10)))
-    pieces = tuple(zip(bounds[::2], bounds[1::2], strict=False))
-    return Segment(
-        source,
-        start,
-        start + len(text),
-        draw(st.sampled_from(KINDS)),
-        "user",
-        text,
-        len(text),
-        source,
-        turn,
-        pieces=pieces if len(pieces) > 1 else (),
-    )
-
-
-@st.composite
-def some_plans(draw: st.DrawFn) -> tuple[Decision, ...]:
-    """Up to four texts in up to three turns, of up to three segments each."""
-    made: list[Decision] = []
-    turn = 0
-    for source in range(draw(st.integers(1, 4))):
-        turn += source > 0 and draw(st.booleans())
-        start = 0
-        for _ in range(draw(st.integers(1, 3))):
-            segment = draw(some_segments(source, start, turn))
-            start = segment.end
-            use = draw(st.sampled_from(USES))
-            made.append(Decision(segment, use, "r", "because", draw(st.sampled_from(("", "ab a")))))
-    return tuple(made)
-
-
-BUDGETS = st.builds(
-    Budget,
-    slope=st.sampled_from((0.0, 0.3, 0.9)),
-    coarse=st.sampled_from((True, True, False)),
-    min_examples=st.integers(0, 3),
-    granularity=st.sampled_from((1.0, 1.5, 2.0, 10.0)),
-    min_rates=st.sampled_from(((), ((Kind.CONTEXT, 0.3), (Kind.QUESTION, 0.5)))),
-    max_rates=st.sampled_from(((), ((Kind.CONTEXT, 0.6),))),
-    ranking=st.sampled_from(Ranking),
-)
-RATES = st.sampled_from((0.05, 0.2, 0.33, 0.5, 0.8, 1.0))
-
-
-def quarter(text: str) -> int:
-    """Count as tokenizers do: the parts' tokens add up to more than the whole's."""
-    return -(-len(text) // 4)
-
-
-def in_quarters(plan: Sequence[Decision]) -> tuple[Decision, ...]:
-    return tuple(replace(d, segment=replace(d.segment, tokens=quarter(d.segment.text))) for d in plan)
 
 
 @given(some_plans(), BUDGETS, RATES, st.booleans())
