@@ -7,7 +7,9 @@ word that is missing costs a saving, never an answer, because what nobody marks 
 """
 
 import re
+from collections.abc import Sequence
 from enum import Enum, auto
+from types import MappingProxyType
 
 
 class Cue(Enum):
@@ -62,11 +64,24 @@ _BEFORE = _set(
 _AFTER = _set("is are was were says say of to must should")
 _WORDS = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?")
 _LONGEST_LABEL = 6
+_MEANINGS = MappingProxyType(
+    dict.fromkeys(_TASKS, Cue.TASK)
+    | dict.fromkeys(_MATERIALS, Cue.MATERIAL)
+    | dict.fromkeys(_QUESTIONS, Cue.QUESTION)
+)
 
 _EXAMPLE = re.compile(
     r"(?:few-?shot |training |in-context )?(?:example|exemplar|demonstration|sample|shot"
     "|beispiel|exemple|ejemplo|exemplo|esempio|пример|例|示例|例子|样例|範例|예시|예|مثال)"
     r"[ ]?(?:no\.? ?|#|number )?(?:\d{1,3} ?[:：.)–-].*|\d{0,3})"
+)
+_EXAMPLE_STARTS = tuple(
+    sorted(
+        _set(
+            "few training in-context example exemplar demonstration sample shot beispiel exemple ejemplo",
+            "exemplo esempio пример 例 示例 样例 範例 예 مثال",
+        )
+    )
 )
 ANNOUNCES = re.compile(
     r"\b(?:example|exemplar|demonstration|few-?shot|beispiel|exemple|ejemplo|exemplo|esempio|пример)"
@@ -119,6 +134,8 @@ MATERIAL_TAGS = DOCUMENT_TAGS | _set(
     "meeting_transcript meeting minutes notes web_page web_results stack_trace stacktrace svg",
 )
 """Tags around material in what a user writes."""
+TELLING_TAGS = MATERIAL_TAGS | QUESTION_TAGS
+"""Tags that say what is around in a user's message."""
 KNOWLEDGE_TAGS = DOCUMENT_TAGS - {"item", "entry", "result", "page", "file"} | _set(
     "documents docs context contexts sources passages chunks articles snippets excerpts references",
     "search_results files knowledge knowledge_base retrieved_context retrieved_documents faq",
@@ -130,21 +147,31 @@ _TAIL = re.compile(r"[ #\[(]*\d+[\])]*$")
 
 def normal(label: str) -> str:
     """Return a label as the sets here have it: no markup, no number at its end, case folded."""
-    bare = label.strip("#*_>-•【】[]() \t").casefold()
-    return _TAIL.sub("", bare).rstrip("*_ ") if not bare.isalpha() else bare
+    bare = label.strip("#*_>-•【】[]() \t:：").casefold()
+    return bare if bare.isalpha() else _TAIL.sub("", bare).rstrip("*_ ")
 
 
 def cue(label: str) -> Cue:
     """Return what a normal label says of what follows it."""
-    if _EXAMPLE.fullmatch(label):
-        return Cue.EXAMPLE
-    words = _WORDS.findall(label)[:_LONGEST_LABEL]
-    while len(words) > 1 and words[0] in _BEFORE and " ".join(words[:2]) not in _TWO_WORDS:
-        del words[0]
+    words = label.split(None, _LONGEST_LABEL)
+    first = 0
+    while first + 1 < len(words) and words[first] in _BEFORE and not _is_material(words[first:]):
+        first += 1
     if not words:
         return Cue.NOTHING
-    if words[0] in _QUESTIONS:
-        return Cue.QUESTION
-    if words[0] in _MATERIALS or " ".join(words[:2]) in _TWO_WORDS:
-        return Cue.NOTHING if words[1:2] and words[1] in _AFTER else Cue.MATERIAL
-    return Cue.TASK if words[0] in _TASKS else Cue.NOTHING
+    word = words[first]
+    if word not in _MEANINGS and not word.isalpha():
+        found = _WORDS.match(word)
+        word = found[0] if found else ""
+    if label.startswith(_EXAMPLE_STARTS) and _EXAMPLE.fullmatch(label):
+        return Cue.EXAMPLE
+    meaning = _MEANINGS.get(word, Cue.NOTHING)
+    if meaning is Cue.NOTHING and _is_material(words[first:]):
+        return Cue.MATERIAL
+    says = meaning is Cue.MATERIAL and first + 1 < len(words) and words[first + 1] in _AFTER
+    return Cue.NOTHING if says else meaning
+
+
+def _is_material(words: Sequence[str]) -> bool:
+    """Whether a label's next two words are a name for material."""
+    return len(words) > 1 and f"{words[0]} {words[1]}" in _TWO_WORDS

@@ -27,6 +27,9 @@ LONGEST_PERIOD = 5
 LARGEST_OFFSET = 3
 """So many labels at most stand before the first of them."""
 
+LARGEST_RUNS = 8
+"""More runs of tagged examples with other text between them are no few-shot prompt."""
+
 Span = tuple[int, int]
 
 _NUMBER = re.compile(r"\d+")
@@ -104,7 +107,7 @@ def _tagged(read: Outline) -> tuple[Exemplars, ...]:
             runs[-1].append(span)
         else:
             runs.append([span])
-    return tuple(Exemplars(tuple(run)) for run in runs)
+    return tuple(Exemplars(tuple(run)) for run in runs) if len(runs) <= LARGEST_RUNS else ()
 
 
 def _headed(read: Outline) -> _Row | None:
@@ -166,7 +169,7 @@ def _periodic(read: Outline) -> _Row | None:
         for period in range(2, min(LONGEST_PERIOD, len(names) // 2) + 1):
             if len(set(names[:period])) == period and names[period:] == names[:-period]:
                 starts = tuple(line.start for line in labels[first::period])
-                return _Row(starts, names[period - 1], known=False)
+                return _Row(starts, names[period - 1], dialogue=names[0] in SPEAKERS, known=False)
     return None
 
 
@@ -185,7 +188,7 @@ def _shows_itself(read: Outline, row: _Row, instructs: bool, answered: bool) -> 
     if _is_material(read, row.starts[0]) or (row.dialogue and not instructs):
         return False
     if not row.known:
-        return _ends_in_label(read, row)
+        return _ends_in_label(read, row) and _are_apart(read, row)
     return not answered or (instructs and row.plain)
 
 
@@ -230,6 +233,15 @@ def _ends_in_label(read: Outline, row: _Row) -> bool:
     """Whether the last exemplar of a row has its answer's label, and nothing after it."""
     answer = _answer_end(read, row.answer, row.starts[-1], len(read.text))
     return answer is not None and not read.text[answer:].strip()
+
+
+def _are_apart(read: Outline, row: _Row) -> bool:
+    """Whether empty lines part a row's exemplars and nothing within them, unlike what people say in turn."""
+    gaps = set(read.gaps)
+    return all(
+        start in gaps and not _inner_gaps(read, *span)
+        for start, span in zip(row.starts[1:], _spans(row), strict=True)
+    )
 
 
 def _answer_end(read: Outline, name: str, start: int, end: int) -> int | None:

@@ -45,6 +45,7 @@ _HEAD = re.compile(
 _CLOSING = re.compile(r"</[\w:.-]{1,40}>|[-=_*~]{3,200}|```|~~~")
 _BLANKS = re.compile(r"\s*+")
 _CLOSING_LINES = 4
+_LONGEST_BLANK = 200
 _OPENING = re.compile(
     r"[-=*_~]{3,200}|<[\w:.-]{1,40}>|[^\n]{0,80}[:：]|【[^\n】]{1,40}】|\#{1,6} [^\n]{1,80}"
 )
@@ -83,20 +84,27 @@ def documents(read: Outline, start: int, end: int) -> tuple[Span, ...]:
         after it; () where there are fewer than two.
     """
     text = read.text[start:end]
-    begin = text.lstrip()[:2]
+    begin = text[:_LONGEST_BLANK].lstrip()[:2]
     if begin[:1] == "{" or (begin[:1] == "[" and not begin[1:2].isalnum()):
         return ()
-    fences = [(fence.start - start, fence.end - start) for fence in read.fences]
+    fences = _fences(read, start, end)
     tagged = _tagged(text, fences)
     if len(tagged) > 1:
         return tagged
     first, last = (bisect_left(read.lines, at, key=lambda line: line.start) for at in (start, end))
-    heads = _Heads(text, read.lines[first:last], start) if last - first > 1 else None
-    for find in (_numbered, _listed, _repeated, _ruled) if heads else ():
+    if first == last:
+        return ()
+    heads = _Heads(text, read.lines[first:last], start)
+    for find in (_numbered, _listed, _repeated, _ruled):
         starts = find(heads)
         if len(starts) > 1 and size(text[: starts[0]]) <= HEADING_TOKENS:
             return _from_starts(text, starts)
     return ()
+
+
+def _fences(read: Outline, start: int, end: int) -> list[Span]:
+    first, last = (bisect_left(read.fences, at, key=lambda fence: fence.start) for at in (start, end))
+    return [(fence.start - start, fence.end - start) for fence in read.fences[first:last]]
 
 
 def _tagged(text: str, fences: Sequence[Span]) -> tuple[Span, ...]:
@@ -156,6 +164,8 @@ def _repeated(heads: _Heads) -> list[int]:
 
 def _ruled(heads: _Heads) -> list[int]:
     """Return where chunks begin that are parted by rules; a rule that underlines a heading is none."""
+    if not heads.rules:
+        return []
     text = heads.text
     first, limit = _first_chunk(text), _end(text)
     ends = {end + 1 for start, end in heads.rules if _is_border(text, start)}

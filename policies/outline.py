@@ -104,7 +104,7 @@ _KINDS = {
     "item": Sign.NUMBER,
     "numbered": Sign.NUMBER,
 }
-_WRITTEN = frozenset((Sign.FENCE, Sign.RULE, Sign.OPEN, Sign.CLOSE, Sign.NUMBER))
+_NAMED = frozenset(("heading", "bold", "bracket", "label"))
 
 
 def outline(text: str) -> Outline:
@@ -124,6 +124,8 @@ def regions(read: Outline, names: Collection[str]) -> tuple[Region, ...]:
     Only the outermost, ascending and disjoint. A tag begins a line; its close ends one, or is the
     first. A tag that is not closed encloses nothing.
     """
+    if not any(line.sign is Sign.OPEN for line in read.lines):
+        return read.fences
     found = list(read.fences)
     missing: set[str] = set()
     end = 0
@@ -162,15 +164,16 @@ def _lines(text: str) -> list[Line]:
     for match in chain((first,) if first else (), _LATER.finditer(text)):
         group = match.lastgroup or ""
         sign, written = _KINDS[group], match[group]
-        if sign in _WRITTEN:
-            named = (written.casefold(), Cue.NOTHING)
-        elif written in known:
-            named = known[written]
-        else:
-            name = normal(written.rstrip(":： "))
+        start, end = match.span()
+        start += text[start] == "\n"
+        if group not in _NAMED:
+            found.append(Line(start, end, sign, written.casefold()))
+            continue
+        named = known.get(written)
+        if named is None:
+            name = normal(written)
             named = known[written] = (name, cue(name))
-        start = match.start()
-        found.append(Line(start + (text[start] == "\n"), match.end(), sign, *named))
+        found.append(Line(start, end, sign, *named))
     return found
 
 

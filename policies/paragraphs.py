@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from elision.policies.cues import MATERIAL_TAGS, QUESTION_TAGS, Cue
+from elision.policies.cues import MATERIAL_TAGS, QUESTION_TAGS, TELLING_TAGS, Cue
 from elision.policies.outline import Outline, Region, Sign, end_of_line, regions, size
 
 SHORT_MESSAGE_TOKENS = 300
@@ -74,11 +74,13 @@ def asked(paragraphs: Sequence[Paragraph]) -> frozenset[int]:
     whole = sum(sizes)
     if len(paragraphs) < 2 or whole <= SHORT_MESSAGE_TOKENS:
         return everything
-    material = {n for n in everything if paragraphs[n].settled is Settled.MATERIAL}
-    chosen = {n for n in everything if paragraphs[n].settled is Settled.ASKED}
-    chosen |= _closing(paragraphs) | _labelled(paragraphs)
+    chosen = _closing(paragraphs) | _labelled(paragraphs)
+    material: set[int] = set()
+    for number, paragraph in enumerate(paragraphs):
+        if paragraph.settled is not Settled.OPEN:
+            (material if paragraph.settled is Settled.MATERIAL else chosen).add(number)
     chosen |= _opening(paragraphs, OPENING_TOKENS if chosen else QUESTION_TOKENS)
-    if sum(sizes[n] for n in material) >= ENCLOSED_SHARE * whole:
+    if material and sum(sizes[n] for n in material) >= ENCLOSED_SHARE * whole:
         chosen |= {n for n in everything if sizes[n] <= QUESTION_TOKENS}
     return frozenset(chosen - material) or everything
 
@@ -89,7 +91,7 @@ def paragraphs_of(source: int, read: Outline, start: int, end: int) -> list[Para
     Fenced code, and what stands between tags that say what it is, is one paragraph each.
     """
     text = read.text
-    found = regions(read, MATERIAL_TAGS | QUESTION_TAGS)
+    found = regions(read, TELLING_TAGS)
     within = [region for region in found if start <= region.start and region.end <= end]
     meant = {_first_letter(text, line.start): line.cue for line in read.lines if line.cue is not Cue.NOTHING}
     settled = {_first_letter(text, region.start): _settled(region) for region in within}
@@ -120,6 +122,8 @@ def _starts(read: Outline, within: Sequence[Region]) -> list[int]:
             line.sign is Sign.OPEN and line.name in MATERIAL_TAGS
         ):
             places.add(line.start)
+    if not within:
+        return sorted(places)
     starts = [region.start for region in within]
     return sorted({place for place in places if not _inside(place, within, starts)} | _borders(within))
 

@@ -1,0 +1,128 @@
+"""Tests of elision.policies.paragraphs."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elision.policies.outline import outline
+from elision.policies.paragraphs import Paragraph, Settled, asked, edges_apart, paragraphs_of
+
+LONG = "The mill stood by the river and its wheel turned day and night for the miller. " * 12
+DOCUMENT = f"{LONG}\n\n{LONG}\n\n{LONG}"
+
+
+def paragraphs(text: str) -> list[Paragraph]:
+    return edges_apart(paragraphs_of(0, outline(text), 0, len(text)))
+
+
+def question(text: str) -> list[str]:
+    """Return the paragraphs that are asked, without the white space around them."""
+    cut = paragraphs(text)
+    return [cut[number].text.strip() for number in sorted(asked(cut))]
+
+
+def test_a_closing_list_is_kept_with_what_leads_it_in() -> None:
+    """Wishes in several paragraphs are one request."""
+    wishes = [
+        "Please:",
+        "1. Name the owners.",
+        "2. Give the years.",
+        "3. Leave out the rest, whatever it is.",
+    ]
+    assert question("\n\n".join([DOCUMENT, *wishes])) == wishes
+
+
+def test_a_question_shortly_before_the_end_is_kept() -> None:
+    """Instructions below it do not hide it."""
+    last = "Answer in French, in at most two sentences, and name the year of every event that you mention."
+    assert question(f"{DOCUMENT}\n\nWho owned the mill?\n\n{last}") == ["Who owned the mill?", last]
+
+
+def test_several_short_openings_are_kept() -> None:
+    """A role, a request, a wish; then the material."""
+    openings = ["You are an analyst.", "List all risks in the report.", "Answer in French."]
+    assert question("\n\n".join([*openings, DOCUMENT])) == openings
+
+
+def test_openings_end_where_one_leads_in_the_material() -> None:
+    """A title is material, for all its shortness."""
+    assert question(f"Summarise this article:\n\nThe mill\n\n{DOCUMENT}") == ["Summarise this article:"]
+
+
+@pytest.mark.parametrize("first", ["Translate this:", "Translate the lines below", "What is this?"])
+def test_a_first_line_above_long_lines_is_kept(first: str) -> None:
+    """No empty line is needed between the request and its material."""
+    cut = question(f"{first}\n{LONG}\n{LONG}\n\n{LONG}")
+    assert cut[0] == first
+
+
+def test_tags_say_what_is_asked() -> None:
+    """A long task is kept whole, tagged material is material, even when it asks."""
+    task = f"<task>\n{LONG}\n\n{LONG}\n</task>"
+    assert question(f"{task}\n\n<report>\nWho knows?\n\n{LONG}\n</report>\n") == [task]
+
+
+def test_short_text_between_fences_is_kept() -> None:
+    """Names of files, and what is wanted of each."""
+    code = "```\n" + "x = 1\n" * 200 + "```"
+    assert question(f"Compare these.\n\n{code}\nThe second one is newer.\n\n{code}\n\nThanks!") == [
+        "Compare these.",
+        "The second one is newer.",
+        "Thanks!",
+    ]
+
+
+def test_a_labelled_question_is_kept_wherever_it_stands() -> None:
+    """Unless so many are labelled that they are an FAQ."""
+    middle = f"{LONG}\n\nQuestion: who owned it\n\n{DOCUMENT}\n\nAnswer in French."
+    assert "Question: who owned it" in question(middle)
+    faq = "\n\n".join(f"Question: {n}\n{LONG}" for n in range(6))
+    assert question(f"{LONG}\n\n{faq}\n\nTranslate all of it.") == ["Translate all of it."]
+
+
+def test_material_is_known_by_its_label_in_other_languages() -> None:
+    """All that stands before the label is kept."""
+    text = f"请简短回答。\n\n不要翻译。\n\n参考资料：\n{DOCUMENT}\n\n问题：谁拥有磨坊？"
+    assert question(text) == ["请简短回答。", "不要翻译。", "问题：谁拥有磨坊？"]
+
+
+def test_a_part_of_a_text_is_cut_alone() -> None:
+    """Places are those of the whole text."""
+    text = f"ab\n\n{LONG}\n\ncd"
+    found = paragraphs_of(7, outline(text), 4, len(text))
+    assert [(p.source, p.start, p.settled) for p in found] == [
+        (7, 4, Settled.OPEN),
+        (7, len(text) - 2, Settled.OPEN),
+    ]
+
+
+LINES = st.sampled_from(
+    [
+        "Question: a",
+        "Context:",
+        "<task>",
+        "</task>",
+        "<doc>",
+        "</doc>",
+        "```",
+        "---",
+        "- item",
+        "",
+        " \t",
+        LONG,
+        "why?",
+    ]
+)
+TEXTS = st.lists(st.tuples(LINES, st.sampled_from(["\n", "\n\n", "\n \n"])), max_size=14).map(
+    lambda pairs: "".join(line + end for line, end in pairs)
+)
+
+
+@given(TEXTS | st.text())
+def test_paragraphs_concatenate_to_their_text(text: str) -> None:
+    """None is empty, something is always asked."""
+    read = outline(text)
+    found = edges_apart(paragraphs_of(0, read, 0, len(text)))
+    assert "".join(paragraph.text for paragraph in found) == read.text
+    assert all(read.text[p.start : p.end] == p.text != "" for p in found)
+    assert not found or asked(found)
