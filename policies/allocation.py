@@ -85,6 +85,8 @@ def share_out(items: Sequence[Item], budget: int) -> tuple[int, ...]:
         return tuple(item.floor for item in items)
     if budget >= sum(item.cap for item in items):
         return tuple(item.cap for item in items)
+    if len(items) == 1:
+        return (budget,)  # most turns have one document; the search would end here too
     rate = _last_affordable(items, budget)
     shares = [_share(item, rate) for item in items]
     due = sorted(

@@ -223,7 +223,7 @@ def _portions(choice: Choice, terms: Terms) -> Iterator[_Portion]:
     """
     lot = choice.lot
     staying = {piece: rank for rank, piece in enumerate(lot.ranked[: choice.pieces])}
-    slope = fraction(terms.budget.slope)
+    slope = terms.slope
     most = terms.most.get(lot.decision.segment.kind, Fraction(1))
     for run in runs(lot.parts, staying, apart=slope > 0 and len(staying) > 1):
         tokens = sum(part.tokens for part in run)

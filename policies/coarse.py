@@ -20,17 +20,20 @@ FRAME_TOKENS = 16
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A budget with its bounds in exact numbers, and what can be asked about a text."""
+    """A budget with its numbers made exact, and what can be asked about a text."""
 
     budget: Budget
     senses: Senses
     least: Mapping[Kind, Fraction]
     most: Mapping[Kind, Fraction]
+    slope: Fraction
+    granularity: Fraction
 
     @classmethod
     def of(cls, budget: Budget, senses: Senses) -> "Terms":
         least = {kind: fraction(rate) for kind, rate in budget.min_rates}
-        return cls(budget, senses, least, {kind: fraction(rate) for kind, rate in budget.max_rates})
+        most = {kind: fraction(rate) for kind, rate in budget.max_rates}
+        return cls(budget, senses, least, most, fraction(budget.slope), fraction(budget.granularity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def choose(lots: Sequence[Lot], fine: int, room: int, terms: Terms) -> tuple[Cho
     queue = tuple(_queue(lots))
     stay = [lot.kept(lot.must) for lot in lots]
     base = sum(part.tokens for parts in stay for part in parts)
-    allowance = round_down(fraction(terms.budget.granularity), max(0, fine)) - base
+    allowance = round_down(terms.granularity, max(0, fine)) - base
     wanted = queue[: whole_within([parcel.tokens for parcel in queue], allowance)]
     sizes = _sizes(lots, wanted)
     floors = [
