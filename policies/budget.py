@@ -93,7 +93,10 @@ def apply_budget(decisions: Sequence[Decision], budget: Budget, facts: Facts, se
     settled: dict[int, tuple[Decision, ...]] = {}
     notes: list[str] = []
     for scope in _scopes(decisions, budget, amount):
-        done, said = _share(scope, governed & scope.members.keys(), terms)
+        mine = governed & scope.members.keys()
+        if not mine:
+            continue
+        done, said = _share(scope, mine, terms)
         settled |= done
         notes += [scope.label + note for note in said]
     ordered = (settled.get(number, (decision,)) for number, decision in enumerate(decisions))
