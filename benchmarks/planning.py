@@ -135,7 +135,7 @@ def in_steps(body: bytes, policy: Policy, seen: Seen) -> dict[str, float]:
     segments = clock.timed("cut", lambda: seen.segments(found.texts, policy))
     facts = Facts(model=found.model)
     plan = clock.timed("rules and budget", lambda: make_plan(policy, segments, facts, seen.senses))
-    planned = Planned("", found, plan, "", segments, facts, seen.senses)
+    planned = Planned("", policy, found, plan, "", segments, facts, seen.senses)
     clock.timed("headers", lambda: report_of(planned, ()).headers())
     return clock.spent
 

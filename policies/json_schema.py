@@ -39,7 +39,9 @@ def json_schema(methods: Sequence[str], classes: Sequence[str], presets: Sequenc
     definitions = described["$defs"]
     names = {"type": "string", "enum": [KEEP, *methods]}
     _property(definitions["UseSpec"], "method")["anyOf"][0] = names
-    definitions["UseSpec"]["properties"]["protect"]["anyOf"][0]["items"] = {"enum": [*classes]}
+    definitions["UseSpec"]["properties"]["protect"]["anyOf"][0]["items"] = {
+        "anyOf": [{"enum": [*classes]}, {"type": "string", "pattern": "^re:."}]
+    }
     _property(described, "extends")["anyOf"][0] = {"type": "string", "enum": [*presets]}
     _short(_property(definitions["RuleSpec"], "use"), names)
     _short(_property(described, "few_shot"), {"enum": ["auto", "off"]})

@@ -26,7 +26,6 @@ from elision.proxy.commands import (
 )
 
 if TYPE_CHECKING:
-    from elision.policies.model import Policy
     from elision.proxy.policy_source import PolicySet
 
 _PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "responses": "/v1/responses"}
@@ -93,13 +92,14 @@ def explain(
     """Show what would happen to each part of a request, and why. Nothing is compressed."""
     from elision.proxy import terminal
     from elision.proxy.carry import NotCarriedError
+    from elision.proxy.explanation import plan_row
     from elision.proxy.planner import Planner
     from elision.proxy.rewriter import Ask
 
     path = _path(endpoint)
     headers = _headers(header or [], rate)
     merged = settings_of(settings, {"policies": policies})
-    known, policy = _policy(merged.policies, team)
+    known = _policies_for(merged.policies, team)
     planner = Planner(known, counters_of(merged).counter_for)
     try:
         planned = planner.plan(read_file(body), Ask("POST", path, team, headers, upstream))
@@ -108,20 +108,20 @@ def explain(
     if planned is None:
         return fail(EXIT_WRONG, f"{body}: the proxy would not look into this request")
     if as_json:
-        typer.echo(json.dumps(terminal.plan_row(planned, policy), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(plan_row(planned), ensure_ascii=False, indent=2))
     else:
-        terminal.print_plan(planned, policy, sys.stdout)
+        terminal.print_plan(planned, sys.stdout)
     return 0
 
 
 def schema() -> int:
     """Print the JSON Schema of policy files, for editors."""
-    from elision.compressors.protect import CLASSES
+    from elision.compressors.protect import CLASSES, DEFAULT
     from elision.compressors.registry import method_names
     from elision.policies.json_schema import json_schema
     from elision.proxy.policy_source import preset_names
 
-    described = json_schema(method_names(), tuple(CLASSES), preset_names())
+    described = json_schema(method_names(), (*CLASSES, DEFAULT), preset_names())
     typer.echo(json.dumps(described, ensure_ascii=False, indent=2))
     return 0
 
@@ -173,15 +173,14 @@ def _headers(given: list[str], rate: float | None) -> list[tuple[str, str]]:
     return headers
 
 
-def _policy(directory: Path | None, team: str) -> "tuple[PolicySet, Policy]":
-    """Return all policies, and the one of a team."""
+def _policies_for(directory: Path | None, team: str) -> "PolicySet":
+    """Return all policies, of which one is the team's."""
     from elision.proxy.policy_source import inspect_policies
 
     if directory is None:
         raise ConfigError(["no policies: say --policies DIR, or set ELISION_POLICIES to their directory"])
     known = inspect_policies(directory).sound()
-    policy = known.for_team(team)
-    if policy is None:
+    if known.for_team(team) is None:
         teams = ", ".join(sorted(known.by_team))
         raise ConfigError([f"--team: {team or 'the default team'} has no policy; there are: {teams}"])
-    return known, policy
+    return known

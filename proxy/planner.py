@@ -63,6 +63,7 @@ class Planned:
 
     Attributes:
         team: as the request says it, "" where it says none.
+        policy: that the plan was made by.
         encoding: what counted the tokens.
         segments: the parts of the body's texts, as they were cut.
         facts, senses: what the plan was made from.
@@ -71,6 +72,7 @@ class Planned:
     """
 
     team: str
+    policy: Policy
     body: Body
     plan: Plan
     encoding: str
@@ -185,7 +187,7 @@ class Planner:
         segments = seen.segments(found.texts, policy)
         plan = make_plan(policy, segments, facts, seen.senses)
         return Planned(
-            ask.team, found, plan, counter.name, segments, facts, seen.senses, granted.explain, notes
+            ask.team, policy, found, plan, counter.name, segments, facts, seen.senses, granted.explain, notes
         )
 
     def _facts(self, body: Body, ask: Ask, wish: Wish) -> Facts:

@@ -9,11 +9,14 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
+import msgspec
+
 from elision.compressors.base import Outcome
 from elision.policies.model import Decision, Mode, Plan
 from elision.proxy.bodies import splice
 from elision.proxy.carry import NotCarriedError
 from elision.proxy.errors import where
+from elision.proxy.explanation import plan_row
 from elision.proxy.pipeline import Fate, Pipeline
 from elision.proxy.planner import Planned, Planner
 from elision.proxy.records import Report
@@ -58,6 +61,9 @@ class PolicyRewriter:
         if planned is None:
             return Rewrite(body, False, Report(team=ask.team))
         plan = planned.plan
+        if planned.explain:
+            shown = msgspec.json.encode(plan_row(planned))
+            return Rewrite(body, False, report_of(planned, ()), answer=shown)
         spent_s = time.monotonic() - started
         fates = (
             await self._pipeline.run(plan, planned.facts.model, ask.team, spent_s) if plan.compresses else []

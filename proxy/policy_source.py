@@ -17,7 +17,7 @@ from types import MappingProxyType
 from elision.compressors import registry
 from elision.compressors.base import Method
 from elision.compressors.errors import BadOption, UnknownMethod
-from elision.compressors.protect import CLASSES
+from elision.compressors.protect import check_classes
 from elision.compressors.registry import DEFAULT_METHOD, check_method
 from elision.config.errors import ConfigError
 from elision.config.problems import Problem, nearest
@@ -301,9 +301,10 @@ def _unusable(shape: PolicyFile) -> Iterator[Problem]:
         except UnknownMethod:
             pass  # `keep`, or told already
         for number, name in enumerate(use.protect or ()):
-            if name not in CLASSES:
-                path = ("rules", index, "use", "protect", number)
-                yield Problem(path, f'no protected class "{name}"; {nearest(name, CLASSES)}')
+            try:
+                check_classes((name,))
+            except BadOption as error:
+                yield Problem(("rules", index, "use", "protect", number), str(error))
 
 
 def _policy_files(directory: Path) -> list[Path]:

@@ -3,16 +3,15 @@
 Pure but for what is called `print_...`. Decides nothing: outcomes, plans and policies come in, texts go out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
 
 from elision.compressors.base import Outcome, Span
-from elision.policies.engine import Miss, misses
-from elision.policies.model import Budget, Decision, Mode, Policy
+from elision.policies.model import Budget, Mode
+from elision.proxy.explanation import Explained, Row, explained, notes_of
 from elision.proxy.planner import Planned
 from elision.proxy.policy_source import PolicySet
-from elision.proxy.wishes import MALFORMED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 _STRIKE = ("\x1b[2;9m", "\x1b[22;29m")
 _BRACKETS = ("[-", "-]")
 _WIDTH_OF_A_PIPE = 200
-
-Row = dict[str, object]
 
 
 def struck(text: str, kept: Sequence[Span], *, ansi: bool) -> str:
@@ -57,73 +54,7 @@ def outcome_row(outcome: Outcome) -> Row:
     }
 
 
-def plan_row(planned: Planned, policy: Policy) -> Row:
-    """Return a plan as `elision explain --json` shows it; `segment` and `kind` as policies have them."""
-    plan = planned.plan
-    return {
-        "team": planned.team,
-        "policy": plan.policy,
-        "mode": plan.mode.value,
-        "deadline_s": plan.deadline_s,
-        "model": planned.facts.model,
-        "endpoint": planned.facts.endpoint.value,
-        "encoding": planned.encoding,
-        "notes": _notes(planned),
-        "segments": [_segment_row(planned, told) for told in _explained(planned, policy)],
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class _Explained:
-    """A decision, what its text looks like, and why the other rules did not decide."""
-
-    decision: Decision
-    text_kind: str
-    language: str
-    misses: tuple[Miss, ...]
-
-
-def _explained(planned: Planned, policy: Policy) -> Iterator[_Explained]:
-    """Yield each decision with its reasons; a budget may have split a segment into several."""
-    segments, senses, index = planned.segments, planned.senses, 0
-    for decision in planned.plan.decisions:
-        part = decision.segment
-        while segments[index].source != part.source or segments[index].end <= part.start:
-            index += 1
-        others = misses(policy, segments, index, planned.facts, senses)
-        yield _Explained(decision, senses.text_kind(part.text).value, senses.language(part.text), others)
-
-
-def _notes(planned: Planned) -> list[str]:
-    """Return what is to be said of the whole plan; what is refused the plan itself says in words."""
-    malformed = "an x-elision header says what is no word or rate; it is passed over"
-    return [*([malformed] if MALFORMED in planned.notes else []), *planned.plan.notes]
-
-
-def _segment_row(planned: Planned, told: _Explained) -> Row:
-    segment, use = told.decision.segment, told.decision.use
-    return {
-        "place": planned.body.texts[segment.source].place,
-        "start": segment.start,
-        "end": segment.end,
-        "segment": segment.kind.value,
-        "role": segment.role,
-        "turn": segment.turn + 1,
-        "kind": told.text_kind,
-        "language": told.language,
-        "tokens": segment.tokens,
-        "rule": told.decision.rule,
-        "method": use.method,
-        "rate": use.rate,
-        "target_tokens": use.tokens,
-        "options": dict(use.options),
-        "mode": told.decision.mode.value,
-        "why": told.decision.why,
-        "why_not": [{"rule": miss.rule, "why": miss.why} for miss in told.misses],
-    }
-
-
-def print_plan(planned: Planned, policy: Policy, out: TextIO) -> None:
+def print_plan(planned: Planned, out: TextIO) -> None:
     """Write a plan as a table, as wide as the terminal, and below it what the budget could not keep to."""
     from rich.text import Text
 
@@ -132,16 +63,16 @@ def print_plan(planned: Planned, policy: Policy, out: TextIO) -> None:
     table = _table(
         ("place", "segment", "role", "kind", "language", "tokens", "rule", "method", "target", "why"), title
     )
-    for told in _explained(planned, policy):
+    for told in explained(planned):
         # Text, because square brackets in a string would be read as rich's markup.
         table.add_row(*(Text(cell) for cell in _cells(planned, told)))
     console = _console(out)
     console.print(table)
-    for note in _notes(planned):
+    for note in notes_of(planned):
         console.print(Text(f"note: {note}"))
 
 
-def _cells(planned: Planned, told: _Explained) -> tuple[str, ...]:
+def _cells(planned: Planned, told: Explained) -> tuple[str, ...]:
     decision = told.decision
     segment, use = decision.segment, decision.use
     text = planned.body.texts[segment.source]

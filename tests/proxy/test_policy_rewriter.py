@@ -101,6 +101,21 @@ async def test_a_body_that_is_not_ours_to_read_goes_out_as_it_was() -> None:
     assert (done.body, done.report.bypass) == (b"not json", ("malformed_body",))
 
 
+async def test_a_request_may_ask_for_its_plan_in_place_of_an_answer() -> None:
+    """Nothing is compressed, nothing forwarded, nothing of the prompt is quoted."""
+    halving = Halving()
+    ask = Ask("POST", "/v1/chat/completions", "t", [("X-Elision", "explain")])
+    done = await rewriter(halving).rewrite(BODY, ask)
+    assert done.answer is not None
+    segments = json.loads(done.answer)["segments"]
+    assert [(part["segment"], part["method"]) for part in segments] == [
+        ("context", "halve"),
+        ("question", "keep"),
+    ]
+    assert (done.changed, halving.asked) == (False, [])
+    assert "A fact" not in done.answer.decode()
+
+
 async def test_a_fault_of_ours_goes_out_as_it_was_and_tells_no_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -101,6 +101,16 @@ def test_a_single_value_for_a_list_is_told_what_it_may_be(tmp_path: Path) -> Non
     ]
 
 
+def test_protected_patterns_are_checked_when_they_are_read(tmp_path: Path) -> None:
+    """RE2's only: any other could hold a request up without end."""
+    rule = "rules:\n  - use: {{rate: 0.5, protect: [default, '{}']}}\n"
+    good = directory(tmp_path, a=rule.format(r"re:ORD-\d+"))
+    assert load_policies(good).by_team["a"].rules[0].use.protect == ("default", r"re:ORD-\d+")
+    [line] = problems(directory(tmp_path, a=rule.format(r"re:(a)\1")))
+    assert line.startswith("a.yaml:2:")
+    assert "RE2" in line
+
+
 def test_what_a_compressor_would_refuse_is_refused_here(tmp_path: Path) -> None:
     """Wrong options and unknown protected classes must not wait for the first request."""
     text = (
@@ -110,7 +120,7 @@ def test_what_a_compressor_would_refuse_is_refused_here(tmp_path: Path) -> None:
     )
     first, second = problems(directory(tmp_path, a=text))
     assert first.startswith("a.yaml:3:55: selective_context has no option 'levl'")
-    assert second == 'a.yaml:3:85: no protected class "nmbers"; did you mean "numbers"?'
+    assert second == "a.yaml:3:85: no protected class 'nmbers'; did you mean 'numbers'?"
 
 
 def test_a_directory_that_cannot_serve_is_the_operators_error(tmp_path: Path) -> None:

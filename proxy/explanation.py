@@ -1,0 +1,83 @@
+"""A plan explained: each decision, what its text looks like, and why other rules did not decide.
+
+Pure. The command line, and requests that ask for it, show the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from elision.policies.engine import Miss, misses
+from elision.policies.model import Decision
+from elision.proxy.planner import Planned
+from elision.proxy.wishes import MALFORMED
+
+Row = dict[str, object]
+
+
+def plan_row(planned: Planned) -> Row:
+    """Return a plan as `elision explain --json` and `x-elision: explain` show it.
+
+    `segment` and `kind` are what policies call so. No text of the prompt is in it.
+    """
+    plan = planned.plan
+    return {
+        "team": planned.team,
+        "policy": plan.policy,
+        "mode": plan.mode.value,
+        "deadline_s": plan.deadline_s,
+        "model": planned.facts.model,
+        "endpoint": planned.facts.endpoint.value,
+        "encoding": planned.encoding,
+        "notes": notes_of(planned),
+        "segments": [_segment_row(planned, told) for told in explained(planned)],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A decision, what its text looks like, and why the other rules did not decide."""
+
+    decision: Decision
+    text_kind: str
+    language: str
+    misses: tuple[Miss, ...]
+
+
+def explained(planned: Planned) -> Iterator[Explained]:
+    """Yield each decision with its reasons; a budget may have split a segment into several."""
+    segments, senses, index = planned.segments, planned.senses, 0
+    for decision in planned.plan.decisions:
+        part = decision.segment
+        while segments[index].source != part.source or segments[index].end <= part.start:
+            index += 1
+        others = misses(planned.policy, segments, index, planned.facts, senses)
+        yield Explained(decision, senses.text_kind(part.text).value, senses.language(part.text), others)
+
+
+def notes_of(planned: Planned) -> list[str]:
+    """Return what is to be said of the whole plan; what is refused the plan itself says in words."""
+    malformed = "an x-elision header says what is no word or rate; it is passed over"
+    return [*([malformed] if MALFORMED in planned.notes else []), *planned.plan.notes]
+
+
+def _segment_row(planned: Planned, told: Explained) -> Row:
+    segment, use = told.decision.segment, told.decision.use
+    return {
+        "place": planned.body.texts[segment.source].place,
+        "start": segment.start,
+        "end": segment.end,
+        "segment": segment.kind.value,
+        "role": segment.role,
+        "turn": segment.turn + 1,
+        "kind": told.text_kind,
+        "language": told.language,
+        "tokens": segment.tokens,
+        "rule": told.decision.rule,
+        "method": use.method,
+        "rate": use.rate,
+        "target_tokens": use.tokens,
+        "options": dict(use.options),
+        "mode": told.decision.mode.value,
+        "why": told.decision.why,
+        "why_not": [{"rule": miss.rule, "why": miss.why} for miss in told.misses],
+    }

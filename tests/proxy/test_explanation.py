@@ -1,0 +1,40 @@
+"""A plan explained."""
+
+import json
+from dataclasses import replace
+
+from elision.policies.model import Budget, Kind, Mode, Policy, Rule, Use, When
+from elision.proxy.explanation import plan_row
+from elision.proxy.wishes import MALFORMED
+from fakes.planned import DOCUMENT, planned
+
+
+def test_a_plan_as_json_says_why_and_why_not() -> None:
+    """Each segment with its place, its rule, and every rule that did not decide."""
+    row = json.loads(json.dumps(plan_row(planned())))
+    assert (row["team"], row["policy"], row["mode"]) == ("search", "team@abc", "audit")
+    instruction, document, question = row["segments"]
+    assert instruction["why"] == "kept: no rule names instruction segments"
+    assert document["place"] == "/messages/1/content"
+    assert (document["start"], document["end"]) == (0, question["start"])
+    assert (document["rule"], document["rate"]) == ("[red]documents", 0.5)
+    assert document["options"] == {"unit": "phrase"}
+    assert document["why_not"] == [{"rule": "tools", "why": "it is for tool_result segments, not context"}]
+
+
+def test_a_plan_tells_what_a_text_looks_like_and_what_gave_way() -> None:
+    """In the words of policies: `segment` is what it is for, `kind` what it looks like."""
+    policy = Policy("team", "abc", Mode.ENFORCE, 2.0, (Rule("all", When(), Use("selective_context")),))
+    shown = planned(replace(policy, budget=Budget(rate=0.01, min_rates=((Kind.CONTEXT, 0.5),))), (MALFORMED,))
+    row = plan_row(shown)
+    malformed = "an x-elision header says what is no word or rate; it is passed over"
+    assert row["notes"] == [malformed, *shown.plan.notes]
+    parts = row["segments"]
+    assert isinstance(parts, list)
+    told = [(part["segment"], part["kind"], part["language"]) for part in parts]
+    assert told[1] == ("context", "prose", "en")
+
+
+def test_an_explanation_quotes_nothing_of_the_prompt() -> None:
+    """It may be logged, and shown to whoever runs the gateway."""
+    assert DOCUMENT[:30] not in json.dumps(plan_row(planned()))
