@@ -67,15 +67,16 @@ def _tagged(read: Outline, start: int, end: int) -> Iterator[Span]:
 def _headed(read: Outline, start: int, end: int) -> Iterator[Span]:
     """Yield what stands below headings that announce material, up to the next instructions."""
     lines = [line for line in read.lines if start <= line.start < end]
-    at = start
+    at, headings = start, False
     for number, line in enumerate(lines):
+        headings = headings or line.sign is Sign.HEADING
         if line.start < at or not _announces(read, line):
             continue
-        stop = _stop(read, lines[:number], lines[number], lines[number + 1 :])
-        stop = stop if stop < end else _before_closing(read, line.end, end)
+        stop = _stop(read, lines, number, headings)
+        at = stop or end
+        stop = stop or _before_closing(read, line.end, end)
         if size(read.text[line.start : stop]) >= HEADED_TOKENS:
             yield line.start, stop
-            at = stop
 
 
 def _announces(read: Outline, line: Line) -> bool:
@@ -85,16 +86,22 @@ def _announces(read: Outline, line: Line) -> bool:
     return not read.text[line.end : end_of_line(read.text, line.end)].strip(" \t\n*_")
 
 
-def _stop(read: Outline, before: Sequence[Line], opening: Line, after: Sequence[Line]) -> int:
-    """Return where the material below a heading ends: at the next instruction, or heading of its rank."""
-    level = _level(read, opening)
-    headings = opening.sign is Sign.HEADING or any(line.sign is Sign.HEADING for line in before)
-    for line in after:
+def _stop(read: Outline, lines: Sequence[Line], opening: int, headings: bool) -> int:
+    """Return where the material below a heading ends: at the next instruction, or heading of its rank.
+
+    Args:
+        opening: index of the heading's line.
+        headings: whether the message is parted by headings, so that one ends what is above it.
+    Returns: 0 where nothing ends it.
+    """
+    level = _level(read, lines[opening])
+    for number in range(opening + 1, len(lines)):
+        line = lines[number]
         if line.cue in (Cue.QUESTION, Cue.TASK, Cue.EXAMPLE):
             return line.start
         if headings and line.sign is Sign.HEADING and _level(read, line) <= level and line.cue is Cue.NOTHING:
             return line.start
-    return len(read.text)
+    return 0
 
 
 def _level(read: Outline, line: Line) -> int:
