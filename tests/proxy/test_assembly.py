@@ -153,3 +153,43 @@ async def test_a_hangup_without_policies_is_told_and_ends_nothing() -> None:
             while not any("SIGHUP" in line for line in running.log):
                 await asyncio.sleep(0.02)
         assert (await ask(running)).status == 200
+
+
+WISHING = """
+name: tidy
+requests: {allow: [off, audit, explain, marks]}
+rules:
+  - when: {segment: context}
+    use: lossless
+"""
+
+
+async def test_a_request_says_how_it_wants_to_be_treated(tmp_path: Path) -> None:
+    """Off, audited, explained or marked; such headers and tags never reach the upstream."""
+    (tmp_path / "default.yaml").write_text(WISHING)
+    question = 'Sort <elision method="lossless">{"a":    [1,   2]}</elision> by value, <elision>please.'
+    marked = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": question}]}).encode()
+    async with (
+        RawUpstream(echo) as upstream,
+        served("--upstream", upstream.url, "--policies", str(tmp_path)) as running,
+    ):
+        await running.until_ready()
+        path = "/v1/chat/completions"
+        off = await ask(running, path, ("x-elision", "off"))
+        audited = await ask(running, path, ("X-Elision", "audit"))
+        explained = await ask(running, path, ("x-elision", "explain"))
+        refused = await ask(running, path, ("x-elision-rate", "0.2"))
+        tagged = await running.post(path, marked)
+    assert off.value("x-elision-policy") == ""
+    assert (audited.value("x-elision-mode"), int(audited.value("x-elision-tokens-saved")) > 1000) == (
+        "audit",
+        True,
+    )
+    assert [part["segment"] for part in json.loads(explained.body)["segments"]] == ["context", "question"]
+    assert refused.value("x-elision-bypass") == "wish_refused"
+    sent = [request.body for request in upstream.received]
+    assert [body == BODY for body in sent] == [True, True, False, False]
+    content = json.loads(sent[-1])["messages"][0]["content"]
+    assert content == 'Sort {"a":[1,2]} by value, <elision>please.'
+    assert not [name for got in upstream.received for name, _ in got.headers if "elision" in name.lower()]
+    assert tagged.value("x-elision-method") == "lossless"
