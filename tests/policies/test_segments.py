@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elision.policies.model import Kind, PromptText, Segment
+from elision.policies.marks import Marked, read_marks
+from elision.policies.model import FewShot, Kind, Mark, PromptText, Segment
 from elision.policies.segments import Layout, cut
 
 PARAGRAPH = "The mill stood by the river and its wheel turned day and night for the miller. " * 12
@@ -182,6 +183,138 @@ def test_an_empty_text_has_no_segment() -> None:
     assert cut([PromptText("/p", 0, "system", "")], words) == ()
 
 
+def said(*messages: tuple[str, str], few_shot: FewShot | None = None) -> list[tuple[Kind, int]]:
+    """Return kind and turn of each message of one text; a name follows its role after a slash."""
+    texts = []
+    for number, (role, text) in enumerate(messages):
+        plain, _, name = role.partition("/")
+        texts.append(PromptText(f"/messages/{number}/content", number, plain, text, name))
+    return [(segment.kind, segment.turn) for segment in cut(texts, words, few_shot=few_shot or FewShot())]
+
+
+S, D, H, T = Kind.INSTRUCTION, Kind.DEMONSTRATIONS, Kind.HISTORY, Kind.TOOL_RESULT
+
+
+def test_an_answer_begins_a_turn() -> None:
+    """What a later request repeats of a turn is the same."""
+    talk = [
+        ("system", "s"),
+        ("user", "u"),
+        ("assistant", "a"),
+        ("tool", "t"),
+        ("assistant", "b"),
+        ("user", "v"),
+    ]
+    assert said(*talk) == [(S, 0), (Q, 0), (H, 1), (T, 1), (H, 2), (Q, 2)]
+    assert said(("assistant", "hello"), ("user", "u")) == [(H, 0), (Q, 0)]
+
+
+def test_a_message_without_texts_begins_a_turn() -> None:
+    """It is an assistant's that only calls tools, whose results come in a later request or in this one."""
+    texts = [PromptText("/p", number, "tool", "r") for number in (2, 3, 5)]
+    assert [segment.turn for segment in cut(texts, words)] == [0, 0, 1]
+
+
+def test_messages_that_are_named_examples_are_demonstrations() -> None:
+    """Whatever their role; they begin no turn."""
+    talk = [
+        ("system/example_user", "u"),
+        ("system/example_assistant", "a"),
+        ("assistant/example_assistant", "b"),
+    ]
+    assert said(*talk, ("user/bob", "v")) == [(D, 0), (D, 0), (D, 0), (Q, 0)]
+    assert said(*talk, few_shot=FewShot(named=False)) == [(S, 0), (S, 0), (H, 1)]
+
+
+def test_leading_pairs_are_demonstrations_if_all_are_there() -> None:
+    """A conversation's own first question is none."""
+    head, pair = [("system", "s"), ("developer", "d")], [("user", "u"), ("assistant", "a")]
+    two = FewShot(leading_pairs=2)
+    assert said(*head, *pair, *pair, ("user", "v"), few_shot=two) == [(S, 0), (S, 0), *[(D, 0)] * 4, (Q, 0)]
+    assert said(*head, *pair, ("user", "v"), few_shot=two) == [(S, 0), (S, 0), (Q, 0), (H, 1), (Q, 1)]
+
+
+def test_exemplars_inside_a_message_may_be_left_to_the_text() -> None:
+    """A policy may say that there are none."""
+    text = "Q: one and one\nA: two\n\n" * 20 + "Q: two and two\nA:"
+    assert said(("user", text)) == [(D, 0), (Q, 0)]
+    assert said(("user", text), few_shot=FewShot(inside=False)) == [(Q, 0)]
+
+
+def test_a_block_is_all_of_a_kind_in_a_message() -> None:
+    """Tags are not counted: they are taken out."""
+    texts = [
+        PromptText("/a", 0, "user", "<elision off>one two</elision> three"),
+        PromptText("/b", 0, "user", "four"),
+    ]
+    found = cut(texts, words, read=lambda text: read_marks(text, (), 0.1))
+    assert {segment.block_tokens for segment in found} == {4}
+    assert [s.tag for s in found] == [True, False, True, False, False]
+
+
+def test_each_segment_is_counted_once() -> None:
+    """Counting is what costs most; where to cut is decided by lengths."""
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return len(text)
+
+    texts = [PromptText("/p", 0, "user", f"Answer in French.\n\n{DOCUMENT}\n\nWho owned the mill?")]
+    assert counted == [segment.text for segment in cut(texts, count)]
+    assert len(counted) == 3
+
+
+def test_marks_part_segments_and_say_what_holds_between_them() -> None:
+    """The cut is that of the text without tags; pieces move along, and what a tag parts is none."""
+    parts = [f"Document {n}: {PARAGRAPH}\n\n" for n in (1, 2, 3, 4)]
+    inner = f"<elision rate='0.4'>{parts[1]}{parts[2]}</elision>"
+    text = f"{parts[0]}{inner}{parts[3]}Who owned the mill?"
+    found = cut([PromptText("/p", 0, "user", text)], words, read=lambda text: read_marks(text, (), 0.1))
+    assert [(s.kind, s.tag, s.mark, len(s.pieces)) for s in found] == [
+        (C, False, None, 0),
+        (C, True, None, 0),
+        (C, False, Mark(rate=0.4), 2),
+        (C, True, None, 0),
+        (C, False, None, 0),
+        (Q, False, None, 0),
+    ]
+    assert [found[2].text[a:b] for a, b in found[2].pieces] == parts[1:3]
+
+
+HOSTILE = (
+    *(
+        "Q: ",
+        "Q: a\nA: b\n\n",
+        "<document>\n",
+        "<document>a</document>\n",
+        "\n",
+        "\r\n",
+        "-",
+        "---\n",
+        "```\n",
+    ),
+    *(
+        "<example>a</example>\nx\n",
+        "Example 1: a\n",
+        "abc: d\n",
+        "Context:\nRules:\n",
+        "# Context\n# b\n",
+        "[",
+        "#",
+    ),
+)
+
+
+@pytest.mark.parametrize("role", ["user", "system", "tool"])
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_what_is_repeated_without_end_is_cut_as_well(unit: str, role: str) -> None:
+    """In time that grows with the length alone; what grows with its square would not end here."""
+    text = unit * (300_000 // len(unit))
+    found = cut([PromptText("/p", 0, role, text)], len)
+    assert "".join(segment.text for segment in found) == text
+
+
 LINES = st.sampled_from(
     [
         "a b c",
@@ -223,6 +356,10 @@ def test_the_segments_of_a_text_concatenate_to_it(messages: list[tuple[str, list
         assert "".join(segment.text for segment in own) == text.text
         assert all(text.text[s.start : s.end] == s.text != "" for s in own)
         assert all((s.role, s.message, s.tokens) == (text.role, text.message, words(s.text)) for s in own)
+        for segment in own:
+            ends = [at for piece in segment.pieces for at in piece]
+            assert ends == sorted(ends)
+            assert not ends or (len(ends) > 2 and ends[0] >= 0 and ends[-1] <= len(segment.text))
     assert [s.source for s in segments] == sorted(s.source for s in segments)
 
 
@@ -260,3 +397,53 @@ def test_a_remembered_cut_is_the_same(messages: list[tuple[str, list[str]]]) -> 
     first, second = cut(texts, words, recall=recall), cut(texts, words, recall=recall)
     assert first == second == cut(texts, words)
     assert len(known) <= len(asked) // 2
+
+
+@given(MESSAGES)
+def test_messages_are_cut_apart_from_one_another(messages: list[tuple[str, list[str]]]) -> None:
+    """In another order each is cut as it was; only places and turns follow the order."""
+    there = cut(prompt(messages), words)
+    back = cut(prompt(messages[::-1]), words)
+    last = len(messages) - 1
+
+    def shape(segment: Segment, message: int) -> tuple[object, ...]:
+        return message, segment.kind, segment.start, segment.end, segment.pieces, segment.block_tokens
+
+    assert sorted(map(str, (shape(s, s.message) for s in there))) == sorted(
+        map(str, (shape(s, last - s.message) for s in back))
+    )
+
+
+TAGS = st.sampled_from(
+    [
+        "<elision off>",
+        "</elision>",
+        "<llmlingua, rate=0.5>",
+        "</llmlingua>",
+        "a b ",
+        "\n\n",
+        "Q: c?\n",
+        PARAGRAPH,
+    ]
+)
+
+
+@given(st.lists(TAGS, max_size=14).map("".join), st.sampled_from(["user", "system", "tool"]))
+def test_marked_texts_are_whole_as_well(text: str, role: str) -> None:
+    """No character is lost or doubled; tags are apart, and without them the cut is what it would be."""
+    seen: list[Marked] = []
+
+    def read(text: str) -> Marked:
+        seen.append(read_marks(text, (), 0.1))
+        return seen[-1]
+
+    found = cut([PromptText("/p", 0, role, text)], words, read=read)
+    assert "".join(segment.text for segment in found) == text
+    assert tuple((s.start, s.end) for s in found if s.tag) == seen[0].tags
+    for segment in found:
+        held = [mark for start, end, mark in seen[0].regions if start <= segment.start < end]
+        assert segment.mark == (held[0] if held and not segment.tag else None)
+    clean = "".join(segment.text for segment in found if not segment.tag)
+    plain = cut([PromptText("/p", 0, role, clean)], words)
+    kinds = [segment.kind for segment in found if not segment.tag for _ in segment.text]
+    assert kinds == [segment.kind for segment in plain for _ in segment.text]
