@@ -106,7 +106,7 @@ def parse(body: bytes, endpoint: Endpoint) -> Body:
     try:
         members = carry.members(body, carry.whole(body))
         reader.read(endpoint, members)
-        model = _string(body, members.get("model"))
+        model = carry.text_or_none(body, members.get("model"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotCarriedError("malformed_body") from error
     stream = "stream" in members and bytes(members["stream"].raw) == b"true"
@@ -167,7 +167,7 @@ class _Reader:
         """Collect a string, or the text parts of an array; anything else is left alone."""
         if value is None:
             return
-        text = _string(self.body, value)
+        text = carry.text_or_none(self.body, value)
         if text is not None:
             self._add(value, seen, seen.place, text)
         elif carry.begins(self.body, value, b"["):
@@ -178,9 +178,11 @@ class _Reader:
         if not carry.begins(self.body, part, b"{"):
             return
         fields = carry.members(self.body, part)
-        if _string(self.body, fields.get("type")) not in _TEXT_PARTS or not _SIGNED.isdisjoint(fields):
+        if carry.text_or_none(self.body, fields.get("type")) not in _TEXT_PARTS or not _SIGNED.isdisjoint(
+            fields
+        ):
             return
-        text = _string(self.body, fields.get("text"))
+        text = carry.text_or_none(self.body, fields.get("text"))
         if text is not None:
             self._add(fields["text"], seen, place, text)
 
@@ -192,7 +194,7 @@ class _Reader:
             self._beside(fields, ("tool_calls", "function_call"))
             if "role" in fields and _SIGNED.isdisjoint(fields):
                 role = carry.text(fields["role"])
-                name = _string(self.body, fields.get("name")) or ""
+                name = carry.text_or_none(self.body, fields.get("name")) or ""
                 seen = _Seen(f"/messages/{number}/content", number, role, name)
                 self._content(fields.get("content"), seen)
 
@@ -226,7 +228,7 @@ class _Reader:
 
     def _item(self, fields: Members, place: str, message: int) -> None:
         """Read one item of a response's input: a message, or what a tool answered."""
-        kind = _string(self.body, fields.get("type"))
+        kind = carry.text_or_none(self.body, fields.get("type"))
         if kind in _CALL_ITEMS:
             self._beside(fields, ("name", "arguments", "input"))
         if not _SIGNED.isdisjoint(fields):
@@ -236,11 +238,6 @@ class _Reader:
         elif kind in (None, "message") and "role" in fields:
             role = carry.text(fields["role"])
             self._content(fields.get("content"), _Seen(f"{place}/content", message, role))
-
-
-def _string(body: bytes, value: Value | None) -> str | None:
-    """Return a value if it is a string."""
-    return carry.text(value) if value is not None and carry.begins(body, value, b'"') else None
 
 
 def _limit(members: Members, names: tuple[str, ...]) -> int | None:

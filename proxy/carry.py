@@ -88,7 +88,7 @@ def items(body: bytes, value: Value) -> list[Value]:
 
 def begins(body: bytes, value: Value, byte: bytes) -> bool:
     """Whether a value begins with a byte: `"` a string, `[` an array, `{` an object."""
-    return body[value.start : value.start + 1] == byte
+    return body.startswith(byte, value.start)
 
 
 def text(value: Value) -> str:
@@ -97,6 +97,16 @@ def text(value: Value) -> str:
     Raises: as `members`.
     """
     return _decoded(value, _STRING)
+
+
+def text_or_none(body: bytes, value: Value | None) -> str | None:
+    """Return a string as Python has it, None where there is none or something else.
+
+    Raises: as `members`, for what begins like a string.
+    """
+    if value is None or not body.startswith(b'"', value.start):
+        return None
+    return _STRING.decode(value.raw)
 
 
 def splice(body: bytes, replaced: Iterable[tuple[tuple[int, int], str]]) -> bytes:

@@ -73,6 +73,14 @@ def test_a_key_that_stands_twice_is_refused(body: bytes) -> None:
         carry.members(body, carry.whole(body))
 
 
+def test_a_text_is_read_where_there_is_one() -> None:
+    """Escapes are resolved; anything else is no text, which is nobody's fault."""
+    found = carry.members(ODD, carry.whole(ODD))
+    assert (carry.text(found["ab"]), carry.text_or_none(ODD, found["ab"])) == ("hé", "hé")
+    assert carry.text_or_none(ODD, found["n"]) is None
+    assert carry.text_or_none(ODD, None) is None
+
+
 def test_splicing_keeps_every_other_byte() -> None:
     """Ranges may come in any order, and what is exchanged may grow."""
     found = carry.members(ODD, carry.whole(ODD))
