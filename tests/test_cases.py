@@ -1,12 +1,14 @@
 """Real-looking requests in `tests/cases`, each cut, and where it says so planned, as it expects.
 
 A case is a YAML file that a person can read: what the request is, its body, and the segments that a
-careful engineer would want of it. `${name}` in a string of the body is the text of
-`tests/cases/texts/name.txt`, so that long material is written once.
+careful engineer would want of it; and where it names a policy, what becomes of each: `method`, and the
+`rate` of tokens that stay, within a few hundredths (`default` is the default method). `${name}` in a
+string of the body is the text of `tests/cases/texts/name.txt`, so that long material is written once.
 """
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import ndiff
 from pathlib import Path
@@ -15,14 +17,23 @@ from typing import Any
 import pytest
 import yaml
 
+from elision.compressors.registry import DEFAULT_METHOD
 from elision.policies.marks import read_marks
-from elision.policies.model import Endpoint, FewShot, PromptText, Segment
+from elision.policies.model import Decision, Endpoint, FewShot, Policy, PromptText, Segment
 from elision.policies.segments import cut
 from elision.proxy.bodies import parse
+from elision.proxy.planner import Planner
+from elision.proxy.policy_source import load_policy, load_preset
+from elision.proxy.rewriter import Ask
 
 CASES = Path(__file__).parent / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.yaml"))
-KEYS = {"about", "licence", "endpoint", "leading_pairs", "body", "segments"}
+PLANNED = [
+    name for name in NAMES if re.search(r"^plan:", (CASES / f"{name}.yaml").read_text("utf-8"), re.MULTILINE)
+]
+KEYS = {"about", "licence", "endpoint", "leading_pairs", "body", "segments", "policy", "plan"}
+PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "responses": "/v1/responses"}
+NEAR = 0.03
 TEXT = re.compile(r"\$\{(\w+)\}")
 
 
@@ -62,6 +73,54 @@ def quarter(text: str) -> int:
 
 
 @dataclass(frozen=True)
+class OnePolicy:
+    """Every team's policy."""
+
+    policy: Policy
+
+    def for_team(self, team: str) -> Policy | None:
+        return self.policy
+
+
+class Quarter:
+    """Counts tokens as `quarter` does."""
+
+    name = "quarter"
+
+    def count(self, text: str) -> int:
+        return quarter(text)
+
+
+def policy_of(read: dict[str, Any], folder: Path) -> Policy:
+    """Return a case's policy: a preset by its name, or what a file of this content says."""
+    named = read["policy"]
+    if isinstance(named, str):
+        return load_preset(named)
+    file = folder / "case.yaml"
+    file.write_text(yaml.safe_dump(named, sort_keys=False), encoding="utf-8")
+    return load_policy(file)
+
+
+def share(decision: Decision) -> float:
+    """Return the share of its tokens that a decision keeps, as far as it says."""
+    use, tokens = decision.use, decision.segment.tokens
+    return use.tokens / tokens if use.tokens is not None and tokens else use.rate or 0.0
+
+
+def fate(decision: Decision, beside: dict[str, Any] | None) -> str:
+    """Return one line of a plan; a rate near the expected one is the expected one."""
+    method = "default" if decision.use.method == DEFAULT_METHOD else decision.use.method
+    rate = share(decision)
+    wanted = (beside or {}).get("rate", 0.0)
+    told = wanted if abs(rate - wanted) <= NEAR else round(rate, 2)
+    return f"{decision.segment.kind}  {method}" + (f"  {told}" if rate else "")
+
+
+def wanted_fate(listed: dict[str, Any]) -> str:
+    return f"{listed['kind']}  {listed['method']}" + (f"  {listed['rate']}" if "rate" in listed else "")
+
+
+@dataclass(frozen=True)
 class Row:
     """One segment as a case tells it: where its text begins and ends, in so many words as expected."""
 
@@ -98,9 +157,9 @@ def found(segment: Segment, place: str, beside: dict[str, Any] | None) -> Row:
     return Row(place, segment.kind, body[:begins], body[-ends:] if ends else "", ", ".join(about))
 
 
-def difference(wanted: list[Row], got: list[Row]) -> str:
+def difference(wanted: Sequence[object], got: Sequence[object]) -> str:
     """Return nothing where both are the same, else what differs, line by line."""
-    if wanted == got:
+    if list(wanted) == list(got):
         return ""
     lines = [str(row) for row in wanted], [str(row) for row in got]
     return "\n" + "\n".join(line for line in ndiff(*lines) if not line.startswith("?"))
@@ -131,3 +190,24 @@ def test_a_cases_segments_are_whole(name: str) -> None:
         borders = [at for piece in segment.pieces for at in piece]
         assert borders == sorted(borders)
         assert not borders or (borders[0] >= 0 and borders[-1] <= len(segment.text))
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_a_request_is_planned_as_its_case_says(name: str, tmp_path: Path) -> None:
+    """The policy's rule, the budget's share and the gates, on what the cut has found."""
+    read = case(name)
+    planner = Planner(OnePolicy(policy_of(read, tmp_path)), lambda model: Quarter())
+    body = json.dumps(read["body"], ensure_ascii=False).encode()
+    planned = planner.plan(body, Ask("POST", PATHS[read.get("endpoint", "chat")]))
+    assert planned is not None
+    beside = [*read["plan"], *[None] * len(planned.plan.decisions)]
+    got = [fate(d, b) for d, b in zip(planned.plan.decisions, beside, strict=False)]
+    assert difference([wanted_fate(row) for row in read["plan"]], got) == ""
+
+
+def test_there_are_cases_of_every_sort() -> None:
+    """Thirty at least, all endpoints, scripts from Chinese to Arabic; some are planned."""
+    endpoints = {case(name).get("endpoint", "chat") for name in NAMES}
+    assert len(NAMES) >= 30
+    assert len(PLANNED) >= 10
+    assert endpoints == set(PATHS)
