@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from elision.compressors.breaks import give_way
 from elision.compressors.errors import PromptTooLong
 from elision.compressors.weights import Weights, quiet
 
@@ -185,6 +186,7 @@ class CausalLM:
         rows = [row for i, item in enumerate(encoded) for row in self._windows(i, item.ids)]
         scores = [np.zeros(len(item.ids)) for item in encoded]
         for batch in _batches(rows):
+            give_way()
             for row, nll in zip(batch, self._score(batch), strict=True):
                 fresh = len(row.ids) - row.fresh
                 scores[row.text][row.at : row.at + fresh] = nll[row.fresh :]

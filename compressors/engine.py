@@ -1,16 +1,20 @@
 """One job to one outcome, by any method.
 
-This module owns the compressors that have been made, and groups jobs so that texts of one method
-share batches. It has no deadlines: what runs in Python and native code cannot be interrupted from
-within, so whoever needs to stop it runs it in a process of its own. Not for several threads at
-once.
+This module owns the compressors that have been made, groups jobs so that texts of one method share
+batches, and goes on in smaller portions where memory runs out. It has no deadlines: whoever has
+listens at the moments that `elision.compressors.breaks` offers. Jobs run in one thread; `load` may
+be called from another meanwhile, so that new weights come in beside running work.
 """
 
+import logging
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from elision.compressors.base import Compressor, Job, Method, Outcome, Target
+from elision.compressors.errors import OutOfMemory
+from elision.compressors.memory import Portions, is_out_of_memory, release, suspects
 from elision.compressors.registry import Resources, make_compressor
 from elision.compressors.tokens import Counters
 
@@ -31,9 +35,20 @@ class Engine:
     def __init__(
         self, counters: Counters | None = None, cache_dir: Path | None = None, threads: int | None = None
     ) -> None:
-        self._counters = counters or Counters(cache_dir=cache_dir)
-        self._resources = Resources(self._counters, cache_dir, threads or None)
+        self.counters = counters or Counters(cache_dir=cache_dir)
+        self._resources = Resources(self.counters, cache_dir, threads or None)
         self._made: dict[Method, Compressor] = {}
+        self._loading = threading.Lock()
+        self._portions = Portions()
+        self._log = logging.getLogger("elision.compressor")
+
+    def load(self, method: Method) -> None:
+        """Load a method's weights, in any thread; one method at a time.
+
+        Raises: UnknownMethod, BadOption, WeightsMissing.
+        """
+        if method.name != KEEP:
+            self.compressor(method)
 
     def prepare(self, method: Method) -> str:
         """Load a method's weights, run them once, and return its fingerprint.
@@ -42,33 +57,67 @@ class Engine:
         """
         if method.name == KEEP:
             return KEEP
-        compressor = self._compressor(method)
+        compressor = self.compressor(method)
         compressor.compress([_WARM_UP], [Target(rate=0.5)])
         return compressor.fingerprint
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Return one outcome for each job, in their order; equal jobs are done once.
 
-        Raises: CompressionError if a method cannot be made, ValueError for impossible targets.
+        Raises: CompressionError if a method cannot be made, has no memory for a text, or the work
+            was abandoned; ValueError for impossible targets.
         """
         groups: dict[Method, dict[Job, None]] = defaultdict(dict)
         for job in jobs:
             groups[job.method][job] = None
         outcomes: dict[Job, Outcome] = {}
         for method, group in groups.items():
-            outcomes.update(zip(group, self._run(method, list(group)), strict=True))
+            # The longest first: alike in length they share batches without padding, and what is too
+            # much for the memory shows at once.
+            ordered = sorted(group, key=lambda job: -len(job.text))
+            outcomes.update(zip(ordered, self._run(method, ordered), strict=True))
         return [outcomes[job] for job in jobs]
+
+    def compressor(self, method: Method) -> Compressor:
+        """Return a method's compressor, made when first asked for.
+
+        Raises: UnknownMethod, BadOption, WeightsMissing.
+        """
+        made = self._made.get(method)
+        if made is None:
+            with self._loading:
+                made = self._made.get(method) or make_compressor(method, self._resources)
+                self._made[method] = made
+        return made
 
     def _run(self, method: Method, jobs: Sequence[Job]) -> list[Outcome]:
         if method.name == KEEP:
             return [self._kept(job) for job in jobs]
-        return self._compressor(method).compress([job.text for job in jobs], [job.target for job in jobs])
+        compressor = self.compressor(method)
+        sizes = [len(job.text) for job in jobs]
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(jobs):
+            at = len(outcomes)
+            count = self._portions.first(method, sizes[at:])
+            portion = jobs[at : at + count]
+            try:
+                outcomes += compressor.compress(
+                    [job.text for job in portion], [job.target for job in portion]
+                )
+            except suspects() as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._make_room(method, sum(sizes[at : at + count]), error, alone=count == 1)
+        return outcomes
+
+    def _make_room(self, method: Method, size: int, error: Exception, *, alone: bool) -> None:
+        """Free memory and remember to do less at once; nothing is less than one text."""
+        if alone:
+            raise OutOfMemory(f"{method.name}: no memory for a text of {size} characters") from error
+        self._portions.halve(method, size)
+        release()
+        self._log.warning("%s: memory ran out at %s characters; half of that from now", method.name, size)
 
     def _kept(self, job: Job) -> Outcome:
-        tokens = self._counters.counter_for(job.target.model).count(job.text)
+        tokens = self.counters.counter_for(job.target.model).count(job.text)
         return Outcome(job.text, tokens, tokens, (), KEEP, KEEP, KEEP)
-
-    def _compressor(self, method: Method) -> Compressor:
-        if method not in self._made:
-            self._made[method] = make_compressor(method, self._resources)
-        return self._made[method]

@@ -6,6 +6,8 @@
       WeightsMissing          weights or the packages that run them are absent; the message says
                               what to install
       PromptTooLong           a prompt does not fit the model's window
+      OutOfMemory             not even one text at a time fits the device's memory
+      Abandoned               nobody waits any more (`elision.compressors.breaks`)
 
 Each message says what was wrong, where, and how to fix it. This module owns the tree and raises
 nothing itself.
@@ -33,6 +35,10 @@ class WeightsMissing(CompressionError):
 
 class PromptTooLong(CompressionError):
     """A prompt has more tokens than the model can read at once."""
+
+
+class OutOfMemory(CompressionError):
+    """One text alone is more than the device, or the machine, has memory for."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

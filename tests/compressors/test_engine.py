@@ -1,13 +1,14 @@
 """Any mixture of jobs comes back in order, each by its own method."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from elision.compressors import compress
-from elision.compressors.base import Job, Method, Target
+from elision.compressors.base import Compressor, Job, Method, Outcome, Target
 from elision.compressors.engine import Engine
-from elision.compressors.errors import UnknownMethod, WeightsMissing
+from elision.compressors.errors import OutOfMemory, UnknownMethod, WeightsMissing
 from elision.compressors.tokens import Counters
 from fakes.tiny_lm import save_tiny_lm
 
@@ -68,10 +69,81 @@ def test_no_jobs_no_outcomes() -> None:
     assert Engine().run([]) == []
 
 
-def test_one_text_can_be_compressed_by_one_call(tmp_path: Path) -> None:
-    """The front door takes the method's options by name."""
-    save_tiny_lm(tmp_path)
-    outcome = compress(PROSE, rate=0.5, weights=str(tmp_path), level="phrase")
-    assert outcome.reason == ""
-    assert len(outcome.text) < len(PROSE)
-    assert compress(JSON, method="lossless").text == '{"a":1,"b":[2,3]}'
+class Cramped:
+    """A compressor that has memory for so many characters at once; remembers what it was given."""
+
+    fingerprint = "cramped"
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.batches: list[list[int]] = []
+
+    def compress(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Outcome]:
+        self.batches.append([len(text) for text in texts])
+        if sum(map(len, texts)) > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate more than there is.")
+        return [Outcome(text[:1], len(text), 1, (), "cramped", "cramped") for text in texts]
+
+
+class WithCompressor(Engine):
+    """An engine whose every method is one compressor."""
+
+    def __init__(self, compressor: Compressor) -> None:
+        super().__init__()
+        self.only = compressor
+
+    def compressor(self, method: Method) -> Compressor:
+        return self.only
+
+
+def jobs_of(*lengths: int) -> list[Job]:
+    return [Job(f"{at}" * length, Method("cramped"), Target()) for at, length in enumerate(lengths)]
+
+
+def test_longer_texts_go_first_and_outcomes_come_back_in_order() -> None:
+    """Alike in length, texts share batches without padding."""
+    cramped = Cramped(room=100)
+    outcomes = WithCompressor(cramped).run(jobs_of(3, 9, 5))
+    assert cramped.batches == [[9, 5, 3]]
+    assert [outcome.text for outcome in outcomes] == ["0", "1", "2"]
+
+
+def test_a_lack_of_memory_halves_what_is_done_at_once() -> None:
+    """And goes on, remembering; every outcome is there."""
+    cramped = Cramped(room=10)
+    engine = WithCompressor(cramped)
+    assert len(engine.run(jobs_of(8, 4, 4, 4))) == 4
+    assert cramped.batches == [[8, 4, 4, 4], [8], [4, 4], [4]]
+    cramped.batches.clear()
+    engine.run(jobs_of(4, 4, 4, 4))
+    assert cramped.batches == [[4, 4], [4, 4]]
+
+
+def test_one_text_that_no_memory_holds_is_an_error_of_its_own() -> None:
+    """Nothing is smaller than one text; whoever asked hears why."""
+    with pytest.raises(OutOfMemory, match="no memory for a text of 11 characters"):
+        WithCompressor(Cramped(room=10)).run(jobs_of(11, 2))
+
+
+def test_other_errors_are_not_mended() -> None:
+    """A batch that fails for another reason is not run twice."""
+
+    class Broken(Cramped):
+        def compress(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Outcome]:
+            self.batches.append([])
+            raise RuntimeError("shapes do not match")
+
+    broken = Broken(room=0)
+    with pytest.raises(RuntimeError, match="shapes"):
+        WithCompressor(broken).run(jobs_of(2, 2))
+    assert len(broken.batches) == 1
+
+
+def test_weights_can_be_loaded_beside_running_jobs(tmp_path: Path) -> None:
+    """By another thread; jobs then find them ready, and a method is made once."""
+    engine = Engine(cache_dir=tmp_path / "cache")
+    method = methods(tmp_path / "lm")[0]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(engine.load, [method, method]))
+    assert engine.compressor(method) is engine.compressor(method)
+    assert engine.prepare(method) == engine.compressor(method).fingerprint

@@ -1,0 +1,52 @@
+"""A lack of memory is known by any library's words, and makes portions smaller for a while."""
+
+import onnxruntime.capi.onnxruntime_pybind11_state as onnx_state
+import pytest
+import torch
+
+from elision.compressors.memory import SMALLER_FOR_S, Portions, is_out_of_memory, release, suspects
+
+LACKING = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+    onnx_state.RuntimeException("Failed to allocate memory for requested buffer of size 4096"),
+    onnx_state.Fail("std::bad_alloc"),
+]
+
+
+@pytest.mark.parametrize("error", LACKING, ids=repr)
+def test_every_library_s_lack_of_memory_is_caught_and_known(error: Exception) -> None:
+    """Whether it has a class of its own or only words."""
+    assert isinstance(error, suspects())
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes do not match"), ValueError("out of memory")], ids=repr
+)
+def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
+    """A text that speaks of memory is no lack of it."""
+    assert not is_out_of_memory(error)
+
+
+def test_memory_that_a_real_allocation_lacks_is_known() -> None:
+    """What torch says on this machine, not what we think it says."""
+    with pytest.raises(suspects()) as raised:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(raised.value)
+    release()
+    assert torch.empty(8).shape == (8,)
+
+
+def test_portions_are_whole_until_memory_ran_out_and_again_after_a_while() -> None:
+    """Half of what was too much, in whole items, at least one; by key."""
+    now = [0.0]
+    portions = Portions(lambda: now[0])
+    assert portions.first("a", [5, 5, 5, 5]) == 4
+    portions.halve("a", 20)
+    assert [portions.first("a", sizes) for sizes in ([5, 5, 5, 5], [11, 1], [1, 1])] == [2, 1, 2]
+    assert portions.first("b", [5, 5, 5, 5]) == 4
+    now[0] = SMALLER_FOR_S
+    assert portions.first("a", [5, 5, 5, 5]) == 4
