@@ -8,6 +8,7 @@ nothing else should run on the machine.
 
 import argparse
 import gc
+import os
 import statistics
 import sys
 import time
@@ -174,6 +175,9 @@ def report(presets: Sequence[str], rounds: int) -> tuple[str, bool]:
         told += ["", table(costs)]
         if costs[f"{name}, warm"].total > LIMIT_MS:
             slow.append(name)
+    told.insert(
+        0, f"- load average of the machine at the end: {os.getloadavg()[0]:.1f} (1.0 is this run alone)"
+    )
     verdict = f"not met by {', '.join(slow)}" if slow else "met by all"
     told += ["", f"Expected: at most {LIMIT_MS:g} ms where a conversation goes on (warm): {verdict}."]
     return "\n".join(told), not slow
