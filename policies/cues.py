@@ -90,6 +90,27 @@ ANNOUNCES = re.compile(
 )
 """Says that what follows are examples."""
 
+SPEAKS = re.compile(
+    r"\b(?:please|can you|could you|would you|i want|i need|i would like|i'd like|help me|tell me|give me"
+    r"|show me|your task|following (?:text|code|article|story|essay|email|list|words|sentences?|script)"
+    r"|(?:text|code|article|list|email) below|this (?:code|text|script|article|essay|file|error|email)"
+    r"|bitte|por favor|s'il (?:vous|te) pla[iî]t|per favore|пожалуйста|напиши|объясни|ich möchte|quiero"
+    r"|je veux|hãy|giúp tôi)\b"
+    r"|(?:^|[.!?:]\s{1,3})(?:(?:re)?write|summari[sz]e|explain|translate|create|generate|design|analy[sz]e"
+    r"|compare|extract|fix|act as|use|using|answer|make|list|find|describe|review|convert|add|do not)\b"
+    "|请|請|帮我|ください|してほしい|해줘|해주세요|من فضلك|أريد|कृपया",
+    re.IGNORECASE,
+)
+"""Speaks to who is to answer; material mostly does not."""
+INSTRUCTS = re.compile(
+    r"\W{0,4}(?:(?:assume |imagine |suppose |pretend )?(?:that )?you are|you're|you will|act as"
+    r"|i want you to|your (?:task|job|role) is|ignore all|from now on"
+    r"|du bist|sie sind|eres|actúa como|tu es|vous êtes|agis comme|ты|вы -|sei un|você é|aja como)\b"
+    "|\\W{0,4}(?:你是|您是|你将|请你扮演|あなたは|당신은|أنت )",
+    re.IGNORECASE,
+)
+"""Begins a text that says who is to answer and how, as a system message would."""
+
 INPUTS = _set(
     "q question input text sentence review problem query premise passage tweet statement claim source",
     "prompt instruction comment message title utterance headline article document email ticket",

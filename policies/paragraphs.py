@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from elision.policies.cues import MATERIAL_TAGS, QUESTION_TAGS, TELLING_TAGS, Cue
+from elision.policies.cues import INSTRUCTS, MATERIAL_TAGS, QUESTION_TAGS, SPEAKS, TELLING_TAGS, Cue
 from elision.policies.outline import Outline, Region, Sign, end_of_line, regions, size
 
 SHORT_MESSAGE_TOKENS = 300
@@ -20,6 +20,10 @@ QUESTION_TOKENS = 200
 """A longer paragraph is no question."""
 OPENING_TOKENS = 60
 """A first paragraph of no more tokens is kept: it may say how to answer."""
+INSTRUCTING_TOKENS = 1500
+"""A message that begins like a system's is kept up to the mark of its material, if that is no further."""
+UNMARKED_TOKENS = 800
+"""Without any mark, such a message is kept whole if it has no more tokens."""
 OPENINGS_TOKENS = 120
 """So many tokens at most are kept of first paragraphs that neither ask nor end before a mark."""
 CLOSING_TOKENS = 16
@@ -30,6 +34,8 @@ LIST_PARAGRAPHS = 12
 """So many at most where they are the items of a list."""
 OPENING_PARAGRAPHS = 8
 """So many paragraphs at most are kept before a mark that says that the material begins."""
+SPEAKS_WITHIN = 400
+"""So many characters at the head of a paragraph may speak to who is to answer."""
 LABELLED_PARAGRAPHS = 2
 """If more paragraphs call themselves a question, they are material: an FAQ, an exam."""
 ENCLOSED_SHARE = 0.6
@@ -118,7 +124,7 @@ def _starts(read: Outline, within: Sequence[Region]) -> list[int]:
     for line in read.lines:
         if line.sign in (Sign.RULE, Sign.CLOSE):
             places.add(end_of_line(read.text, line.end))
-        elif line.cue in (Cue.QUESTION, Cue.MATERIAL) or (
+        elif line.cue in (Cue.QUESTION, Cue.TASK, Cue.MATERIAL) or (
             line.sign is Sign.OPEN and line.name in MATERIAL_TAGS
         ):
             places.add(line.start)
@@ -152,18 +158,32 @@ def _opening(paragraphs: Sequence[Paragraph], limit: int) -> set[int]:
     """Return the first paragraphs that ask or say how to answer.
 
     Those are all before the mark where the material begins, if they are few; without a mark, the
-    first if it has at most `limit` tokens, or asks, and short ones below it.
+    first if it has at most `limit` tokens, or asks, and short ones below it. A message that begins
+    like a system's ("You are ...") has much to say, and is kept further.
     """
+    first = paragraphs[0]
     if _begins_material(paragraphs, 0):
         return set()
-    head = 0.0
-    for number, paragraph in enumerate(paragraphs[:OPENING_PARAGRAPHS]):
-        if number and head <= SHORT_MESSAGE_TOKENS and _begins_material(paragraphs, number):
-            return set(range(number))
-        head += size(paragraph.text)
-    first = paragraphs[0]
-    short = _fits(first, limit) or (_fits(first, QUESTION_TOKENS) and _asks(first))
+    instructs = bool(INSTRUCTS.match(first.text))
+    marked = _first_mark(paragraphs, INSTRUCTING_TOKENS if instructs else SHORT_MESSAGE_TOKENS)
+    if marked and (instructs or marked <= OPENING_PARAGRAPHS):
+        return set(range(marked))
+    if instructs and sum(size(paragraph.text) for paragraph in paragraphs) <= UNMARKED_TOKENS:
+        return set(range(len(paragraphs)))
+    short = _fits(first, limit) or (_fits(first, QUESTION_TOKENS) and (_asks(first) or _speaks(first)))
     return _first_ones(paragraphs) if short else set()
+
+
+def _first_mark(paragraphs: Sequence[Paragraph], longest: int) -> int:
+    """Return the first paragraph that is marked as material, 0 if none of the first `longest` tokens is."""
+    head = 0.0
+    for number, paragraph in enumerate(paragraphs):
+        if number and _begins_material(paragraphs, number):
+            return number
+        head += size(paragraph.text)
+        if head > longest:
+            break
+    return 0
 
 
 def _first_ones(paragraphs: Sequence[Paragraph]) -> set[int]:
@@ -200,7 +220,7 @@ def _closing(paragraphs: Sequence[Paragraph]) -> set[int]:
         paragraph = paragraphs[number]
         total += size(paragraph.text.strip())
         asks = total <= QUESTION_TOKENS and any(_asks(p) for p in paragraphs[number:])
-        limit = OPENING_TOKENS if asks_first and not asks else QUESTION_TOKENS
+        limit = OPENING_TOKENS if asks_first and not (asks or _speaks(paragraph)) else QUESTION_TOKENS
         if paragraph.settled is Settled.MATERIAL or total > limit:
             break
         chosen.add(number)
@@ -221,7 +241,8 @@ def _above(paragraphs: Sequence[Paragraph], top: int) -> set[int]:
     many = sum(paragraph.cue is Cue.QUESTION for paragraph in paragraphs) > LABELLED_PARAGRAPHS
     for number in range(top - 1, max(-1, top - CLOSING_PARAGRAPHS), -1):
         paragraph = paragraphs[number]
-        if paragraph.settled is Settled.MATERIAL or not _fits(paragraph, OPENING_TOKENS):
+        longest = QUESTION_TOKENS if paragraph.cue is Cue.TASK else OPENING_TOKENS
+        if paragraph.settled is Settled.MATERIAL or not _fits(paragraph, longest):
             break
         labelled = paragraph.cue is Cue.TASK or (paragraph.cue is Cue.QUESTION and not many)
         if labelled or _ends_asking(paragraph) or (number == top - 1 and _leads_in(paragraph)):
@@ -266,6 +287,11 @@ def _asks(paragraph: Paragraph) -> bool:
     return paragraph.cue in (Cue.QUESTION, Cue.TASK) or bool(_ASKS.search(paragraph.text))
 
 
+def _speaks(paragraph: Paragraph) -> bool:
+    """Whether a paragraph speaks to who is to answer."""
+    return bool(SPEAKS.search(paragraph.text, 0, SPEAKS_WITHIN))
+
+
 def _ends_asking(paragraph: Paragraph) -> bool:
     return bool(_ASKS.match(paragraph.text.rstrip()[-1:]))
 
@@ -289,7 +315,8 @@ def _first_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
         return paragraphs
     end = end_of_line(first.text, len(first.text) - len(first.text.lstrip()))
     line = Paragraph(first.source, first.start, first.start + end, first.text[:end], Settled.OPEN, first.cue)
-    if _fits(first, OPENING_TOKENS) or not _fits(line, OPENING_TOKENS) or end == len(first.text):
+    limit = QUESTION_TOKENS if _asks(line) or _speaks(line) else OPENING_TOKENS
+    if _fits(first, OPENING_TOKENS) or not _fits(line, limit) or end == len(first.text):
         return paragraphs
     if not _SENTENCE.match(line.text.lstrip()):
         return paragraphs
@@ -306,13 +333,24 @@ def _last_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
     if not paragraphs or not _is_long(paragraphs[-1]):
         return paragraphs
     *before, last = paragraphs
-    cut_at = last.text.rstrip().rfind("\n") + 1
+    cut_at = _last_lines(last.text)
     line = Paragraph(last.source, last.start + cut_at, last.end, last.text[cut_at:], Settled.OPEN)
     opening_asks = bool(before) and _fits(before[0], QUESTION_TOKENS) and _asks(before[0])
     if not cut_at or not _SENTENCE.match(line.text.lstrip()) or (opening_asks and not _asks(line)):
         return paragraphs
     rest = Paragraph(last.source, last.start, line.start, last.text[:cut_at], Settled.OPEN, last.cue)
     return [*before, rest, line]
+
+
+def _last_lines(text: str) -> int:
+    """Return where a paragraph's last line begins, or the list that it ends, if that is short."""
+    start = cut_at = text.rstrip().rfind("\n") + 1
+    for _ in range(LIST_PARAGRAPHS):
+        above = text.rfind("\n", 0, max(0, start - 1)) + 1
+        if not start or not _ITEM.match(text, start) or size(text[above:]) > QUESTION_TOKENS:
+            break
+        start = above
+    return start if start < cut_at and _LEADS_IN.search(text[start:].partition("\n")[0]) else cut_at
 
 
 def _is_long(paragraph: Paragraph) -> bool:

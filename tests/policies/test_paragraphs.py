@@ -32,6 +32,12 @@ def test_a_closing_list_is_kept_with_what_leads_it_in() -> None:
     assert question("\n\n".join([DOCUMENT, *wishes])) == wishes
 
 
+def test_a_closing_list_needs_no_empty_lines() -> None:
+    """The lines of a list below a long paragraph's last colon are one request, too."""
+    wishes = "Do this:\n- Name the owners.\n- Give the years.\n- Leave out the rest."
+    assert question(f"{LONG}\n{LONG}\n{wishes}") == [wishes]
+
+
 def test_a_question_shortly_before_the_end_is_kept() -> None:
     """Instructions below it do not hide it."""
     last = "Answer in French, in at most two sentences, and name the year of every event that you mention."
@@ -41,7 +47,25 @@ def test_a_question_shortly_before_the_end_is_kept() -> None:
 def test_several_short_openings_are_kept() -> None:
     """A role, a request, a wish; then the material."""
     openings = ["You are an analyst.", "List all risks in the report.", "Answer in French."]
-    assert question("\n\n".join([*openings, DOCUMENT])) == openings
+    assert question("\n\n".join([*openings, DOCUMENT, LONG])) == openings
+
+
+def test_a_message_that_begins_like_a_systems_is_kept_further() -> None:
+    """A role and many rules in what is formally a user's message; up to its material, or whole."""
+    rules = [f"{n}. If the user says {n}, answer with {n + 1}, and {LONG[:200]}" for n in range(9)]
+    prompt = ["You are a counting assistant. You will be given a text.", *rules]
+    assert question("\n\n".join(prompt)) == [line.strip() for line in prompt]
+    assert question("\n\n".join([*prompt, f"Text:\n{DOCUMENT}"])) == [line.strip() for line in prompt]
+
+
+def test_long_paragraphs_that_speak_to_the_model_are_kept() -> None:
+    """First or last; a document's paragraphs of the same length are not."""
+    wish = f"Please rewrite what follows. {LONG[:500]}".strip()
+    fact = LONG[:500].strip()
+    assert question(f"{wish}\n\n{DOCUMENT}\n\nIn French.") == [wish, "In French."]
+    assert question(f"{fact}\n\n{DOCUMENT}\n\nIn French.") == ["In French."]
+    assert question(f"Who owned it?\n\n{DOCUMENT}\n\n{wish}") == ["Who owned it?", wish]
+    assert question(f"Who owned it?\n\n{DOCUMENT}\n\n{fact}") == ["Who owned it?"]
 
 
 def test_openings_end_where_one_leads_in_the_material() -> None:
