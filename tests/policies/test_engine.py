@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elision.policies.conditions import Subject, conditions_of, mismatch
@@ -255,7 +255,10 @@ def test_the_first_match_wins_as_a_plain_reading_has_it(
         assert [miss.why for miss in found] == [*why[:first], *late]
 
 
-@given(policies(PLAIN_WHENS, BUDGETS), CONVERSATIONS, FACTS, st.integers(0, 5))
+@settings(max_examples=200)
+@given(
+    policies(PLAIN_WHENS, BUDGETS) | policies(PLAIN_WHENS, st.none()), CONVERSATIONS, FACTS, st.integers(0, 5)
+)
 def test_what_comes_later_changes_no_decision(
     rules: Policy, segments: tuple[Segment, ...], facts: Facts, turns: int
 ) -> None:
