@@ -99,9 +99,8 @@ SPEAKS = re.compile(
     r"|(?:^|[.!?:]\s{1,3})(?:(?:re)?write|summari[sz]e|explain|translate|create|generate|design|analy[sz]e"
     r"|compare|extract|fix|act as|use|using|answer|make|list|find|describe|review|convert|add|do not)\b"
     "|请|請|帮我|ください|してほしい|해줘|해주세요|من فضلك|أريد|कृपया",
-    re.IGNORECASE,
 )
-"""Speaks to who is to answer; material mostly does not."""
+"""Speaks, in lower case, to who is to answer; material mostly does not."""
 INSTRUCTS = re.compile(
     r"\W{0,4}(?:(?:assume |imagine |suppose |pretend )?(?:that )?you are|you're|you will|act as"
     r"|i want you to|your (?:task|job|role) is|ignore all|from now on"

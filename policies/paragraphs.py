@@ -220,7 +220,9 @@ def _closing(paragraphs: Sequence[Paragraph]) -> set[int]:
         paragraph = paragraphs[number]
         total += size(paragraph.text.strip())
         asks = total <= QUESTION_TOKENS and any(_asks(p) for p in paragraphs[number:])
-        limit = OPENING_TOKENS if asks_first and not (asks or _speaks(paragraph)) else QUESTION_TOKENS
+        limit = OPENING_TOKENS if asks_first and not asks else QUESTION_TOKENS
+        if OPENING_TOKENS < total <= QUESTION_TOKENS and _speaks(paragraph):
+            limit = QUESTION_TOKENS
         if paragraph.settled is Settled.MATERIAL or total > limit:
             break
         chosen.add(number)
@@ -289,7 +291,7 @@ def _asks(paragraph: Paragraph) -> bool:
 
 def _speaks(paragraph: Paragraph) -> bool:
     """Whether a paragraph speaks to who is to answer."""
-    return bool(SPEAKS.search(paragraph.text, 0, SPEAKS_WITHIN))
+    return bool(SPEAKS.search(paragraph.text[:SPEAKS_WITHIN].lower()))
 
 
 def _ends_asking(paragraph: Paragraph) -> bool:
@@ -315,10 +317,10 @@ def _first_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
         return paragraphs
     end = end_of_line(first.text, len(first.text) - len(first.text.lstrip()))
     line = Paragraph(first.source, first.start, first.start + end, first.text[:end], Settled.OPEN, first.cue)
-    limit = QUESTION_TOKENS if _asks(line) or _speaks(line) else OPENING_TOKENS
-    if _fits(first, OPENING_TOKENS) or not _fits(line, limit) or end == len(first.text):
+    if end == len(first.text) or _fits(first, OPENING_TOKENS) or not _fits(line, QUESTION_TOKENS):
         return paragraphs
-    if not _SENTENCE.match(line.text.lstrip()):
+    short = _fits(line, OPENING_TOKENS) or _asks(line) or _speaks(line)
+    if not short or not _SENTENCE.match(line.text.lstrip()):
         return paragraphs
     rest = Paragraph(first.source, line.end, first.end, first.text[end:], Settled.OPEN)
     return [line, rest, *paragraphs[1:]]

@@ -8,8 +8,9 @@ model. Questions and material are told apart in `paragraphs`, exemplars found in
 whole documents in `documents`, material in system messages in `knowledge`.
 """
 
+import re
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -19,8 +20,8 @@ from elision.policies.documents import documents
 from elision.policies.knowledge import knowledge
 from elision.policies.marks import Marked
 from elision.policies.model import FewShot, Kind, Mark, PromptText, Segment
-from elision.policies.outline import Outline, outline
-from elision.policies.paragraphs import asked, edges_apart, paragraphs_of
+from elision.policies.outline import Outline, outline, size
+from elision.policies.paragraphs import SHORT_MESSAGE_TOKENS, asked, edges_apart, paragraphs_of
 
 Count = Callable[[str], int]
 Span = tuple[int, int]
@@ -35,6 +36,8 @@ _ROLES = {
 }
 _INSTRUCTING = frozenset(("system", "developer"))
 _EXAMPLE_NAMES = frozenset(("example_user", "example_assistant"))
+# Exemplars have labels, headings or tags.
+_EXEMPLAR_SIGNS = re.compile("[:：<#*【]")
 _NO_MARKS = Marked()
 _DEFAULT = FewShot()
 
@@ -181,6 +184,8 @@ def _whole(text: str, kind: Kind) -> list[_Part]:
 
 def _user(clean: dict[int, str], inside: bool) -> dict[int, list[_Part]]:
     """Cut a user's message; its texts are read as one that goes on."""
+    if _asks_only(clean.values()):
+        return {source: _whole(text, Kind.QUESTION) for source, text in clean.items()}
     outlines = {source: outline(text) for source, text in clean.items()}
     parts: dict[int, list[_Part]] = {}
     paragraphs = []
@@ -203,6 +208,12 @@ def _user(clean: dict[int, str], inside: bool) -> dict[int, list[_Part]]:
         first, last = paragraphs[run[0]], paragraphs[run[-1]]
         parts[first.source].append(_part(outlines[first.source], (first.start, last.end), kinds[run[0]]))
     return {source: sorted(found, key=lambda part: part.start) for source, found in parts.items()}
+
+
+def _asks_only(texts: Collection[str]) -> bool:
+    """Whether a user's texts are too short to be cut, and hold no sign of an exemplar; most are so."""
+    short = sum(map(len, texts)) / 4 <= SHORT_MESSAGE_TOKENS and sum(map(size, texts)) <= SHORT_MESSAGE_TOKENS
+    return short and not any(map(_EXEMPLAR_SIGNS.search, texts))
 
 
 def _instruction(text: str, inside: bool) -> list[_Part]:
