@@ -13,6 +13,8 @@ import msgspec
 
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _WHOLE_EVENTS = (b"\n\n", b"\r\n\r\n")
+_BEFORE_LAST = 3
+"""Bytes that may be the beginning of an event's end: one less than the longest."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _MAX_PENDING_BYTES = 4 * 1024 * 1024
 
@@ -33,7 +35,7 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._pending = b""
+        self._pending = bytearray()
 
     @property
     def idle(self) -> bool:
@@ -42,15 +44,19 @@ class EventReader:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the stream; return the data of the events that they complete."""
-        data = self._pending + chunk
+        # An image is megabytes in one event and comes in kilobytes: what was searched is not searched again.
+        searched = max(0, len(self._pending) - _BEFORE_LAST)
+        data = self._pending
+        data += chunk
         done = 0
         events: list[bytes] = []
-        for end in _EVENT_END.finditer(data):
+        for end in _EVENT_END.finditer(data, searched):
             if end.end() == len(data) and end[0] == b"\r\r":
                 break  # the next byte may be the "\n" of "\r\n"
-            events.append(_event_data(data[done : end.start()]))
+            events.append(_event_data(bytes(data[done : end.start()])))
             done = end.end()
-        self._pending = data[done:] if len(data) - done <= _MAX_PENDING_BYTES else b""
+        rest_too_long = len(data) - done > _MAX_PENDING_BYTES
+        self._pending = bytearray() if rest_too_long else data[done:] if done else data
         return events
 
 
@@ -131,7 +137,7 @@ def _usage(data: bytes) -> Usage | None:
     """Return the usage that a chat completion, a chunk of one, or a Responses event states."""
     try:
         answer = msgspec.json.decode(data, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     fields = answer.usage or (answer.response.usage if answer.response else None)
     if fields is None:

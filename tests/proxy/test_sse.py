@@ -91,3 +91,26 @@ def test_an_endless_event_is_not_kept_in_memory() -> None:
         assert reader.feed(b"data: " + b"x" * (1 << 20)) == []
     reader.feed(b"\n\n")
     assert reader.feed(b"data: after\n\n") == [b"after"]
+
+
+@pytest.mark.parametrize("depth", [500, 200_000])
+def test_an_answer_nested_beyond_reading_has_no_usage_and_no_error(depth: int) -> None:
+    """The client gets such an answer; only we do not look into it."""
+    body = b'{"usage": {"prompt_tokens": 7}, "deep": ' + b"[" * depth + b"]" * depth + b"}"
+    observer = UsageObserver("application/json", "")
+    observer.feed(body)
+    observer.close()
+    assert observer.usage == (Usage(7, 0) if depth == 500 else None)
+
+
+def test_an_event_of_megabytes_is_put_together_from_small_pieces() -> None:
+    """An image comes so; searching it from its beginning with every piece would take most of a minute."""
+    event = b'{"b64_json": "' + b"A" * (4_000_000) + b'"}'
+    stream = b"data: " + event + b"\r\n\r\n" + b"data: next\n\n"
+    reader = EventReader()
+    starts = range(0, len(stream), 1400)
+    assert [data for start in starts for data in reader.feed(stream[start : start + 1400])] == [
+        event,
+        b"next",
+    ]
+    assert reader.idle
