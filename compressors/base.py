@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the proxy uses these types without numpy's start-up time an
     import numpy as np
     from numpy.typing import NDArray
 
-OptionValue = str | int | float | bool
+OptionValue = str | int | float | bool | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)

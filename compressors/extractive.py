@@ -1,24 +1,31 @@
 """A scorer and the one selector, put together into a compressor.
 
 This module owns the order of things: protect, score, select, slice, check. It owns the reasons for
-which an extractive method gives the original back. It knows no models; a scorer does.
+which an extractive method gives the original back, and the search for the choice whose text, counted
+anew, keeps the budget: where slices meet they tokenise otherwise than in the original, in scripts
+without spaces by a third. It knows no models; a scorer does.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elision.compressors.base import Outcome, Scorer, Span, Target, TokenCounter, Units
-from elision.compressors.protect import find_spans
-from elision.compressors.select import budget_tokens, select
+from elision.compressors.forced import Forced, Parted, digit_spans, part, repeated
+from elision.compressors.protect import find_spans, merged
+from elision.compressors.select import Choice, as_spans, budget_tokens, touching
 from elision.compressors.tokens import Counters
 
 # Below this a text has too little in it to choose from.
 _MIN_TOKENS = 16
 _MIN_UNITS = 3
-# Slices tokenise anew where they meet; so often the budget is tightened by what that added.
-_TIGHTENINGS = 3
+# Each probe counts a whole text; secants need about five, and halving ends what they do not.
+_SECANTS = 8
+_PROBES = 32
+
+Ints = NDArray[np.int64]
 
 
 class Extractive:
@@ -28,20 +35,24 @@ class Extractive:
         name: the method's name.
         scorer: says how much each unit matters.
         counters: count as the target's model does.
+        forced: what is kept whatever its score, beside what is protected.
     """
 
-    def __init__(self, name: str, scorer: Scorer, counters: Counters) -> None:
+    def __init__(self, name: str, scorer: Scorer, counters: Counters, forced: Forced | None = None) -> None:
         self._name = name
         self._scorer = scorer
         self._counters = counters
+        self._forced = forced or Forced()
 
     @property
     def fingerprint(self) -> str:
-        return self._scorer.fingerprint
+        return self._scorer.fingerprint + self._forced.label
 
     def compress(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Outcome]:
         """Shorten each text to its target.
 
+        What goes is the choice whose tokens, counted anew, are at most the target and at most one
+        unit fewer; where what is protected or forced has more by itself, exactly that goes.
         Reasons for the original: "no_target", "too_short" (under 16 tokens or 3 units),
         "within_target" (it is short enough), "nothing_kept" (no unit fits), "protected_lost",
         "not_shorter".
@@ -73,48 +84,91 @@ class Extractive:
         if len(units.bounds) < _MIN_UNITS:
             return self._original(text, len(starts), "too_short")
         protected = find_spans(text, target.protect)
-        kept, count = _fit(text, units, protected, (starts, target), counter)
+        if self._forced.digits:
+            protected = merged((*((span.start, span.end) for span in protected), *digit_spans(text)))
+        parted = part(text, units, self._forced.tokens)
+        held = merged((span.start, span.end) for span in (*protected, *parted.spans))
+        choice = Choice(text, parted.units, held, starts)
+        droppable = _droppable(parted, protected, self._forced.drop_consecutive)
+        found = _Search(text, choice, counter, droppable).fit(budget_tokens(target, len(starts)))
+        kept = as_spans(found.slices)
         reason = ""
         if not kept:
             reason = "nothing_kept"
         elif not _holds(kept, protected, text):
             reason = "protected_lost"
-        elif count >= len(starts):
+        elif found.tokens >= len(starts):
             reason = "not_shorter"
         if reason:
             return self._original(text, len(starts), reason)
-        return Outcome(_cut(text, kept), len(starts), count, kept, self._name, self.fingerprint)
+        return Outcome(found.text, len(starts), found.tokens, kept, self._name, self.fingerprint)
 
     def _original(self, text: str, tokens: int, reason: str) -> Outcome:
         return Outcome(text, tokens, tokens, (), self._name, self.fingerprint, reason)
 
 
-def _fit(
-    text: str,
-    units: Units,
-    protected: Sequence[Span],
-    wanted: tuple[NDArray[np.int64], Target],
-    counter: TokenCounter,
-) -> tuple[tuple[Span, ...], int]:
-    """Select until the text that is sent, counted anew, keeps the budget, or no more can go."""
-    starts, target = wanted
-    budget = budget_tokens(target, len(starts))
-    kept = select(text, units, protected, starts, target)
-    count = counter.count(_cut(text, kept))
-    room = budget
-    for _ in range(_TIGHTENINGS):
-        room -= count - budget
-        if count <= budget or room < 1:
-            break
-        fewer = select(text, units, protected, starts, Target(tokens=int(room)))
-        if not fewer or fewer == kept:
-            break
-        kept, count = fewer, counter.count(_cut(text, fewer))
-    return kept, count
+class _Found(NamedTuple):
+    """A choice: the (M, 2) slices that stay, the text that they make, its tokens."""
+
+    slices: Ints
+    text: str
+    tokens: int
 
 
-def _cut(text: str, kept: Sequence[Span]) -> str:
-    return "".join(text[span.start : span.end] for span in kept)
+class _Search:
+    """Looks for how many of a text's ranked units fit.
+
+    Args:
+        text: the original.
+        choice: its units, made ready.
+        counter: counts what would be sent.
+        droppable: (N,) numbers of forced tokens of which one in a row is enough; -1: none.
+    """
+
+    def __init__(self, text: str, choice: Choice, counter: TokenCounter, droppable: Ints) -> None:
+        self._text, self._choice, self._counter, self._droppable = text, choice, counter, droppable
+
+    def fit(self, budget: float) -> _Found:
+        """Return the choice of most units within `budget` tokens; that of none if even it has more."""
+        none = np.zeros(0, np.int64)
+        least = self._take(none) if self._choice.forced.any() else _Found(none.reshape(0, 2), "", 0)
+        order = self._choice.ranked(budget - (least.tokens or self._choice.least))
+        return self._between(order, least, budget) if len(order) else least
+
+    def _between(self, order: Ints, least: _Found, budget: float) -> _Found:
+        """Narrow down how many of the ranked units fit: by the slope between two counts, then by halves."""
+        cost = np.concatenate(([0.0], np.cumsum(self._choice.cost[order], dtype=np.float64)))
+        few, many, best = 0, len(order) + 1, least
+        at, tokens, slope = 0.0, least.tokens, 1.0
+        for step in range(_PROBES):
+            unit = cost[few + 1] - cost[few] if few < len(order) else 0.0
+            if many - few < 2 or (few and budget - best.tokens < max(unit, 1.0)):
+                break
+            aim = int(np.searchsorted(cost, at + (budget - unit / 2 - tokens) / slope))
+            probe = min(max(aim if step < _SECANTS else (few + many) // 2, few + 1), many - 1)
+            found = self._take(order[:probe])
+            if (found.tokens - tokens) * (cost[probe] - at) > 0:
+                slope = (found.tokens - tokens) / (cost[probe] - at)
+            at, tokens = cost[probe], found.tokens
+            if tokens <= budget:
+                few, best = probe, found
+            else:
+                many = probe
+        return best
+
+    def _take(self, chosen: Ints) -> _Found:
+        keep = self._choice.keep(chosen)
+        keep[repeated(np.flatnonzero(keep), self._droppable)] = False
+        slices = self._choice.slices(keep)
+        text = "".join([self._text[start:end] for start, end in slices.tolist()])
+        return _Found(slices, text, self._counter.count(text))
+
+
+def _droppable(parted: Parted, protected: Sequence[Span], drop: bool) -> Ints:
+    """Return the tokens' numbers where one in a row is enough: not within protected spans."""
+    if not drop:
+        return np.full(len(parted.token), -1, np.int64)
+    return np.where(touching(parted.units.bounds, protected), -1, parted.token)
 
 
 def _holds(kept: Sequence[Span], protected: Sequence[Span], text: str) -> bool:

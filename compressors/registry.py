@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from elision.compressors.base import Compressor, Method, OptionValue
@@ -18,6 +19,7 @@ from elision.compressors.errors import BadOption, UnknownMethod, nearest
 
 if TYPE_CHECKING:
     from elision.compressors.causal_lm import CausalLM
+    from elision.compressors.token_classifier import TokenClassifier
     from elision.compressors.tokens import Counters
 
 GROUP = "elision.compressors"
@@ -40,6 +42,7 @@ class Resources:
     cache_dir: Path | None = None
     threads: int | None = None
     _models: dict[str, "CausalLM"] = field(default_factory=dict)
+    _classifiers: dict[tuple[str, str], "TokenClassifier"] = field(default_factory=dict)
 
     def causal_lm(self, model: str) -> "CausalLM":
         """Return a language model, loaded when first asked for.
@@ -52,6 +55,22 @@ class Resources:
 
             self._models[model] = CausalLM.load(resolve(model, self.cache_dir), self.threads)
         return self._models[model]
+
+    def token_classifier(self, model: str, engine: str) -> "TokenClassifier":
+        """Return a token classifier, loaded when first asked for.
+
+        Args:
+            model: a prepared model's name, or a checkpoint's folder.
+            engine: `auto`, `onnx` or `torch`.
+        Raises: WeightsMissing.
+        """
+        if (model, engine) not in self._classifiers:
+            from elision.compressors.checkpoints import Store
+            from elision.compressors.token_classifier import Engine, load_classifier
+
+            folder = Store(self.cache_dir).locate(model)
+            self._classifiers[model, engine] = load_classifier(folder, Engine(engine), self.threads)
+        return self._classifiers[model, engine]
 
 
 Maker = Callable[[Resources, Mapping[str, OptionValue]], Compressor]
@@ -89,6 +108,15 @@ class Row:
     options: Mapping[str, Option]
     ability: Ability
 
+
+FORCED_OPTIONS: Mapping[str, Option] = MappingProxyType(
+    {
+        "force_tokens": Option(()),
+        "force_reserve_digit": Option(False),
+        "drop_consecutive": Option(False),
+    }
+)
+"""What every extractive method takes beside its own options; `elision.compressors.forced` reads them."""
 
 _ENGLISH_PROSE = Ability(frozenset(("en",)), frozenset(("prose",)))
 
@@ -149,7 +177,7 @@ def read_options(method: Method, known: Mapping[str, Option]) -> dict[str, Optio
             raise BadOption(f"{method.name} has no option {name!r}{hint}")
         option = known[name]
         if type(value) is not type(option.default):
-            wanted = type(option.default).__name__
+            wanted = "a list of strings" if option.default == () else type(option.default).__name__
             raise BadOption(f"{method.name}: option {name!r} must be {wanted}, not {value!r}")
         if option.allowed and value not in option.allowed:
             raise BadOption(
@@ -166,12 +194,27 @@ def _entry(name: str) -> EntryPoint:
 def _rows() -> dict[str, Row]:
     return {
         "lossless": Row(_lossless, {}, Ability(needs_target=False)),
+        "llmlingua2": Row(
+            _llmlingua2,
+            {
+                "weights": Option("microsoft/llmlingua-2-bert-base-multilingual-cased-meetingbank"),
+                "engine": Option("auto", ("auto", "onnx", "torch")),
+                "profile": Option("fixed", ("fixed", "compat")),
+                "token_to_word": Option("mean", ("mean", "first")),
+                "chunk_end_tokens": Option(()),
+                "overlap": Option(0),
+                **FORCED_OPTIONS,
+            },
+            # The published checkpoints learnt from transcripts of meetings in English.
+            _ENGLISH_PROSE,
+        ),
         "selective_context": Row(
             _selective_context,
             {
                 "level": Option("sentence", ("sentence", "phrase", "word")),
                 "agg": Option("mean", ("mean", "sum")),
                 "weights": Option("smollm2"),
+                **FORCED_OPTIONS,
             },
             # SmolLM2 learnt from English; what it finds surprising in logs or code nobody has measured.
             _ENGLISH_PROSE,
@@ -185,11 +228,26 @@ def _lossless(resources: Resources, options: Mapping[str, OptionValue]) -> Compr
     return Lossless(resources.counters)
 
 
+def _llmlingua2(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
+    classifier = resources.token_classifier(str(options["weights"]), str(options["engine"]))
+    if options["profile"] == "compat":
+        from elision.compressors.llmlingua2_compat import Compat, CompatOptions
+
+        return Compat(classifier, resources.counters, CompatOptions.read(options))
+    from elision.compressors.extractive import Extractive
+    from elision.compressors.forced import Forced
+    from elision.compressors.llmlingua2 import NAME, LLMLingua2, Options
+
+    scorer = LLMLingua2(classifier, Options.read(options))
+    return Extractive(NAME, scorer, resources.counters, Forced.read(options))
+
+
 def _selective_context(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
     from elision.compressors.extractive import Extractive
-    from elision.compressors.selective_context import NAME, Agg, SelectiveContext
-    from elision.compressors.units import Level
+    from elision.compressors.forced import Forced
+    from elision.compressors.selective_context import NAME, SelectiveContext
+    from elision.compressors.units import Agg, Level
 
     lm = resources.causal_lm(str(options["weights"]))
     scorer = SelectiveContext(lm, Level(str(options["level"])), Agg(str(options["agg"])))
-    return Extractive(NAME, scorer, resources.counters)
+    return Extractive(NAME, scorer, resources.counters, Forced.read(options))

@@ -9,27 +9,16 @@ not units. The selector is everyone's. Source: Li et al., arXiv:2310.06201, sect
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elision.compressors.base import Units
 from elision.compressors.causal_lm import CausalLM, Surprisal
-from elision.compressors.units import Level, sentences, split
+from elision.compressors.units import Agg, Level, sentences, split
 
 NAME = "selective_context"
 _VERSION = "1"
-
-
-class Agg(StrEnum):
-    """How the self-information of a unit's tokens becomes one number.
-
-    The authors' code takes the mean, equation 6 of the paper the sum.
-    """
-
-    MEAN = "mean"
-    SUM = "sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +28,8 @@ class SelectiveContext:
     Attributes:
         lm: the model whose surprise counts.
         level: what is kept or dropped whole.
-        agg: mean or sum of the tokens' self-information.
+        agg: mean or sum of the tokens' self-information; the authors' code takes the mean,
+            equation 6 of the paper the sum.
     """
 
     lm: CausalLM

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import pairwise
+from unicodedata import category, combining
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,20 @@ class Level(StrEnum):
     WORD = "word"
 
 
+class Agg(StrEnum):
+    """How the scores of a unit's parts become one number."""
+
+    MEAN = "mean"
+    SUM = "sum"
+
+
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
 # Marks that end a sentence where whitespace follows, and those that always do.
-_SPACED_ENDS = ".!?…؟۔।॥։។៕။።"
-_FULL_ENDS = "。！？；｡"
+_SPACED_ENDS = ".!?…‽"
+_FULL_ENDS = "。！？；｡؟۔؞।॥։።፧፨။៕។།༎᠃᠉꓿"
 _CLOSERS = "\"'”’»›)\\]）」』】》*_"
 _MARK = re.compile(rf"(?P<spaced>[{_SPACED_ENDS}]++)[{_CLOSERS}]*+|[{_FULL_ENDS}]++[{_CLOSERS}]*+|\n")
 # Abbreviations that something always follows, that a number follows, and that may stand last.
@@ -54,19 +62,39 @@ _ENUMERATOR = re.compile(r"\s*[(\[]?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})\Z")
 
 # Scripts written without spaces: each character is a word, with the marks that sit on it.
 _UNSPACED = (
-    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
-    "\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u1000-\u109f\U00020000-\U0003ffff"
+    "\u3005-\u3007\u3021-\u3029\u3038-\u303b\u3040-\u30ff\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff\uff66-\uff9f"
+    "\u0e00-\u0e7f\u0e80-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aad\ua9e0-\ua9fe"
+    "\uaa60-\uaa7f\uaa80-\uaadf\U00016f00-\U00018cff\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
 )
+# Marks, joiners, and what a Thai or Lao consonant carries behind it.
 _MARKS = (
-    "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\u3099\u309a\U000e0100-\U000e01ef"
-    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u17b4-\u17d3\u102b-\u103e\u200c\u200d"
+    "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\u302a-\u302f\u3099\u309a\uff9e\uff9f"
+    "\U000e0100-\U000e01ef\u0e30-\u0e3a\u0e45-\u0e4e\u0eb0-\u0ebc\u0ec6-\u0ecd\u17b4-\u17d3\u17dd\u102b-\u103e"
+    "\u1056-\u1059\u105e-\u1060\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\u200c\u200d"
 )
+# Thai and Lao vowels that are written before their consonant.
+_LEADING = "\u0e40-\u0e44\u0ec0-\u0ec4"
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
-_WIDE_ENDS = "、。，．！？；：」』）】》〉”’ー々"
-# A Khmer or Myanmar stacker (U+17D2, U+1039) binds the consonant after it.
+_WIDE_OPENS = "「『（【《〈〔［｛“‘"
+_WIDE_ENDS = "、。，．！？；：」』）】》〉〕］｝”’…ー々・"
+# A run of Katakana is one word. A Khmer or Myanmar stacker (U+17D2, U+1039) binds the consonant
+# after it. A Tibetan syllable ends in a dot (U+0F0B, U+0F0C).
 _WORD = re.compile(
-    rf"[{_UNSPACED}](?:[\u17d2\u1039][{_UNSPACED}]|[{_MARKS}])*+[{_WIDE_ENDS}]*+|[^\s{_UNSPACED}]++"
+    rf"[{_WIDE_OPENS}]*+(?:"
+    rf"[\u30a1-\u30fa\u30fc-\u30fe](?:[\u30a1-\u30fa\u30fc-\u30fe]|[{_MARKS}])*+"
+    rf"|[\u0f00\u0f20-\u0fbc]++[\u0f0b-\u0f14]*+"
+    rf"|[{_LEADING}]?[{_UNSPACED}](?:[\u17d2\u1039][{_UNSPACED}]|[{_MARKS}])*+"
+    rf")[{_WIDE_ENDS}]*+"
+    rf"|[^\s{_UNSPACED}]++"
 )
+
+_SPACED_WORD = re.compile(r"\S++")
+# Beside the marks: the later parts of a Hangul syllable, joiners, halfwidth voicing, skin tones, tags.
+_CLINGING = re.compile(
+    "[\u1160-\u11ff\ud7b0-\ud7ff\u200c\u200d\u0e33\u0eb3\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+)
+_VIRAMA = 9
 
 _DETERMINERS = _set(
     """
@@ -112,7 +140,8 @@ def sentences(text: str) -> Bounds:
     flat = unwrapped(text)
     cuts = [0]
     for mark in _MARK.finditer(flat):
-        if not mark["spaced"] or _ends_spaced(flat, mark, cuts[-1]):
+        ends = not mark["spaced"] or _ends_spaced(flat, mark, cuts[-1])
+        if ends and may_cut(text, mark.end()):
             cuts.append(mark.end())
     cuts.append(len(text))
     return _stripped(text, cuts)
@@ -120,9 +149,48 @@ def sentences(text: str) -> Bounds:
 
 def words(text: str) -> Bounds:
     """Split at whitespace; in scripts without spaces each character, with its marks and the
-    punctuation after it, is a word.
+    punctuation around it, is a word, and so is a run of Katakana.
+
+    What a reader takes for one character (Unicode's extended grapheme cluster) is never cut:
+    joined emoji, marks however many, Thai vowels with their consonant, stacked consonants.
     """
-    return _bounds(match.span() for match in _WORD.finditer(text))
+    if text.isascii():
+        return _bounds(match.span() for match in _SPACED_WORD.finditer(text))
+    return _bounds(_whole(text, [match.span() for match in _WORD.finditer(text)]))
+
+
+def _whole(text: str, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join to its base what began a word of its own though it sits on the character before."""
+    clinging = {letter for letter in {text[start] for start, _ in found} if _clings(letter)}
+    if not clinging:
+        return found
+    result: list[tuple[int, int]] = []
+    for start, end in found:
+        bound = text[start] in clinging or combining(text[start - 1]) == _VIRAMA
+        if bound and result and result[-1][1] == start:
+            result[-1] = (result[-1][0], end)
+        else:
+            result.append((start, end))
+    return result
+
+
+def _clings(letter: str) -> bool:
+    """Whether a character belongs to the one before it (Unicode's Extend and SpacingMark)."""
+    return category(letter).startswith("M") or _CLINGING.match(letter) is not None
+
+
+def may_cut(text: str, at: int) -> bool:
+    """Whether text may be cut at `at` (0 to its length) without cutting a character that readers see."""
+    if not 0 < at < len(text):
+        return True
+    after, before = text[at], text[at - 1]
+    # A virama (class 9) binds the consonant after it, a joiner the emoji; flags are pairs of letters.
+    bound = combining(before) == _VIRAMA or before == "\u200d" or (before == "\r" and after == "\n")
+    return not (bound or _clings(after) or (_is_flag(before) and _is_flag(after)))
+
+
+def _is_flag(letter: str) -> bool:
+    return "\U0001f1e6" <= letter <= "\U0001f1ff"
 
 
 def phrases(text: str) -> Bounds:
@@ -167,6 +235,11 @@ def _kind(word: str) -> str:
     if not bare or bare in _FUNCTION_WORDS or bare.endswith(("n't", "n’t", "ly")):
         return "function"
     return "content"
+
+
+def is_spaced_word(character: str) -> bool:
+    """Whether a character is part of words that spaces stand between."""
+    return (character.isalnum() or category(character).startswith("M")) and not is_unspaced(character)
 
 
 def _ends_spaced(text: str, mark: re.Match[str], sentence: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-OptionValue = str | int | float | bool
+OptionValue = str | int | float | bool | tuple[str, ...]
 
 KEEP = "keep"
 """The method that leaves a segment alone."""

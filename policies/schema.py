@@ -63,6 +63,11 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, (str, int, float)) else value
 
 
+def _listed(value: object) -> object:
+    """Read a list as the tuple that frozen values hold."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _method_alone(value: object) -> object:
     """Read `use: keep` as `use: {method: keep}`."""
     return {"method": value} if isinstance(value, str) else value
@@ -168,7 +173,7 @@ class UseSpec(_Strict):
     tokens: Tokens | None = None
     """Number of tokens to keep, in place of a rate."""
 
-    options: dict[str, OptionValue] = {}
+    options: dict[str, Annotated[OptionValue, BeforeValidator(_listed)]] = {}
     """The method's own options."""
 
     protect: Several[str] | None = None

@@ -207,7 +207,9 @@ def _options(given: list[str]) -> "tuple[tuple[str, OptionValue], ...]":
     for pair in given:
         name, equals, value = pair.partition("=")
         read = parse_document(value.encode(), f"--option {name}").data
-        if not (name and equals) or not isinstance(read, (str, int, float, bool)):
+        if isinstance(read, list) and all(isinstance(item, str) for item in read):
+            read = tuple(read)
+        if not (name and equals) or not isinstance(read, (str, int, float, bool, tuple)):
             raise ConfigError([f"--option: must be NAME=VALUE, not {pair}"])
         options[name] = read
     return tuple(sorted(options.items()))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from elision.compressors.base import Span, Target, Units
 from elision.compressors.errors import BadOption
 from elision.compressors.extractive import Extractive
+from elision.compressors.forced import Forced
 from elision.compressors.protect import find_spans
 from elision.compressors.tokens import Counters
 from elision.compressors.units import words
@@ -117,3 +118,67 @@ def test_kept_spans_are_plain_numbers() -> None:
     [outcome] = extractive().compress([PROSE], [Target(rate=0.5)])
     assert all(type(s.start) is int and type(s.end) is int for s in outcome.kept)
     assert isinstance(outcome.kept[0], Span)
+
+
+def forcing(*tokens: str, digits: bool = False, drop: bool = False) -> Extractive:
+    return Extractive("by_length", ByLength(), COUNTERS, Forced(tokens, digits, drop))
+
+
+def test_forced_tokens_stay_wherever_they_stand() -> None:
+    """Each full stop and each `hall`, but not the words before them."""
+    [outcome] = forcing(".", "hall").compress([PROSE], [Target(rate=0.4, protect=())])
+    assert outcome.reason == ""
+    assert (outcome.text.count("."), outcome.text.count("hall")) == (4, 4)
+    assert "committee bridges." in outcome.text or "schools." in outcome.text
+
+
+def test_equal_forced_tokens_in_a_row_become_one() -> None:
+    """Where nothing between them stayed."""
+    text = "aa. bb. cc. incomprehensible words. dd. ee. ff. gg. hh. ii.\n" * 3
+    every, one = (
+        f.compress([text], [Target(tokens=30, protect=())])[0]
+        for f in (forcing("."), forcing(".", drop=True))
+    )
+    assert every.text.count(".") == 30
+    assert 0 < one.text.count(".") < 30
+    assert ". ." not in one.text
+    assert ".." not in one.text
+
+
+def test_digits_are_kept_on_request() -> None:
+    """With the words that they stand in, though nothing is protected."""
+    text = PROSE + "The R2D2 unit and 47 others left. " + PROSE
+    kept, lost = (
+        f.compress([text], [Target(rate=0.2, protect=())])[0] for f in (forcing(digits=True), extractive())
+    )
+    assert "R2D2" in kept.text
+    assert "47" in kept.text
+    assert "R2D2" not in lost.text
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.35, 0.5, 0.8])
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE * 20,
+        "委员会在旧市政厅开会，谈了几个小时的道路、桥梁和学校。大家都很累。" * 30,
+        "คณะกรรมการประชุมกันที่ศาลากลางเก่าและพูดคุยกันเป็นเวลาหลายชั่วโมง " * 20,
+        "समिति की बैठक पुराने टाउन हॉल में हुई और घंटों तक सड़कों की बात हुई। " * 20,
+        "GPTモデルのAPIを使って文章を短くします。とても速いです。" * 20,
+    ],
+)
+def test_counted_anew_the_budget_is_met_in_every_script(text: str, rate: float) -> None:
+    """Where slices meet they tokenise anew; what is sent has the tokens asked for, or a unit fewer."""
+    [outcome] = extractive().compress([text], [Target(rate=rate, protect=(), model="gpt-4o")])
+    counter = COUNTERS.counter_for("gpt-4o")
+    budget = rate * outcome.tokens_before
+    largest = max(counter.count(" " + text[a:b]) for a, b in words(text).tolist())
+    assert outcome.reason == ""
+    assert budget - largest - 1 <= outcome.tokens_after == counter.count(outcome.text) <= budget + 1e-6
+
+
+def test_what_is_protected_and_more_than_the_budget_goes_alone() -> None:
+    """Nothing else is kept beside it."""
+    text = "They never said 'not' to us about roads and bridges and old schools. " * 5
+    [outcome] = extractive().compress([text], [Target(tokens=1)])
+    assert outcome.text.split() == ["never", "'not'"] * 5

@@ -51,7 +51,8 @@ def test_an_unknown_method_names_the_nearest() -> None:
         ((("level", "phrases"),), "did you mean 'phrase'"),
         ((("level", 3),), "must be str, not 3"),
         ((("level", True),), "must be str"),
-        ((("zzz", 1),), "known: agg, level, weights"),
+        ((("force_tokens", "."),), "must be a list of strings, not '.'"),
+        ((("zzz", 1),), "known: agg, drop_consecutive, force_reserve_digit, force_tokens, level, weights"),
     ],
 )
 def test_wrong_options_are_refused(options: tuple[tuple[str, str | int], ...], message: str) -> None:

@@ -12,7 +12,7 @@ from elision.compressors.protect import merged
 from elision.compressors.select import budget_tokens, select, select_plain, touching, unit_costs
 from elision.compressors.units import words
 
-WORDS = st.sampled_from(["a", "fox", "don't", "漢", "字、", "🎉", "end.", "é", "ไทย"])
+WORDS = st.sampled_from(["a", "fox", "don't", "漢", "字、", "🎉", "end.", "é", "e\u0301", "ไทย", "."])
 GAPS = st.sampled_from([" ", " ", "  ", "\n", "\n\n", " \n \n ", "", "\r\n"])
 TEXTS = st.lists(st.tuples(WORDS, GAPS), max_size=25).map(lambda pairs: "".join(w + g for w, g in pairs))
 
@@ -95,6 +95,20 @@ def test_a_dropped_run_leaves_its_strongest_gap() -> None:
     assert choose("a\nb c", [1, 0, 1], 2) == "a\nc"
     assert choose("a b c", [1, 0, 1], 2) == "a c"
     assert choose("漢字語", [1, 0, 1], 2) == "漢語"
+
+
+def test_a_mark_hangs_on_what_is_kept_before_it() -> None:
+    """A full stop that is a unit of its own, and a forced line end, have no space before them."""
+    assert chosen("the fish . x", [(0, 3), (4, 8), (9, 10), (11, 12)], [1, 0, 1, 0]) == "the ."
+    assert chosen("the fish. x", [(0, 3), (4, 8), (8, 9), (10, 11)], [1, 0, 1, 0]) == "the."
+    assert chosen("a b \n c", [(0, 1), (2, 3), (4, 5), (6, 7)], [1, 0, 1, 1]) == "a\n c"
+
+
+def chosen(text: str, bounds: list[tuple[int, int]], importance: list[int]) -> str:
+    units = Units(np.asarray(bounds, np.int64), np.asarray(importance, np.float64))
+    starts = units.bounds[:, 0].copy()
+    kept = select(text, units, (), starts, Target(tokens=sum(importance)))
+    return "".join(text[span.start : span.end] for span in kept)
 
 
 def test_whitespace_at_the_edges_stays() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from elision.compressors.base import Job, Method, Target
 from elision.compressors.causal_lm import CausalLM
 from elision.compressors.engine import Engine
-from elision.compressors.selective_context import Agg, SelectiveContext, unit_importance
-from elision.compressors.units import Level, sentences, split
+from elision.compressors.selective_context import SelectiveContext, unit_importance
+from elision.compressors.units import Agg, Level, sentences, split
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import save_tiny_lm
 

@@ -1,11 +1,14 @@
 """Units are where a reader of the language would see them, and never lose a character."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from hypothesis import given
+import regex  # type: ignore[import-untyped]
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elision.compressors.units import Level, phrases, sentences, split, words
+from elision.compressors.units import Level, may_cut, phrases, sentences, split, words
 
 ALPHABET = st.sampled_from(
     [
@@ -45,6 +48,68 @@ def test_units_are_ascending_disjoint_and_cover_all_but_whitespace(text: str, le
     assert all(covered[i] or c.isspace() for i, c in enumerate(text))
 
 
+CLUSTERS = st.sampled_from(
+    [
+        *(
+            "a",
+            "Z",
+            "é",
+            "e\u0301\u0323",
+            "ß",
+            "q\u0308",
+            "ώ",
+            "Щ",
+            "й",
+            "\u0627\u064b",
+            "\u05d0\u05b8",
+            "क्ष",
+            "त्रि",
+            "நி",
+        ),
+        *(
+            "ที่",
+            "น้ำ",
+            "เกม",
+            "ໃຈ",
+            "ຄຳ",
+            "ខ្មែរ",
+            "မြန်",
+            "བཀྲ་",
+            "漢",
+            "か\u3099",
+            "コー",
+            "ｶﾞ",
+            "葛\U000e0100",
+            "한",
+            "\u1112\u1161\u11ab",
+        ),
+        *(
+            "🎉",
+            "👩‍👩‍👧",
+            "👍🏽",
+            "🇫🇷🇩🇪",
+            "1️⃣",
+            "❤️‍🔥",
+            "🏴\U000e0067\U000e0062\U000e007f",
+            "\u200d",
+            "\ufe0f",
+            "\u0301",
+        ),
+        *(" ", "\n", "\r\n", ".", "。", "「", "」", "-", "\u200b", "\ud83d", "\u0966", "\u17d2", "㊗️"),
+    ]
+)
+
+
+@settings(max_examples=1000)
+@given(st.lists(CLUSTERS, max_size=30).map("".join), st.sampled_from(list(Level)))
+def test_what_readers_see_as_one_character_is_never_cut(text: str, level: Level) -> None:
+    """Between two units stands a border of Unicode's extended grapheme clusters, or whitespace."""
+    borders = {match.end() for match in regex.finditer(r"\X", text)}
+    for (_, left), (right, _) in pairwise(split(text, level).tolist()):
+        assert left < right or left in borders
+    assert all(at in borders for at in range(1, len(text)) if may_cut(text, at))
+
+
 @given(TEXTS)
 def test_phrases_are_made_of_whole_words(text: str) -> None:
     """A phrase begins where a word begins and ends where one ends."""
@@ -72,6 +137,8 @@ def test_phrases_are_made_of_whole_words(text: str) -> None:
             ["这是第一句。", "这是第二句！", "「真的？」", "是；", "好"],
         ),
         ("यह एक है। यह दो है।", ["यह एक है।", "यह दो है।"]),
+        ("یہ ایک ہے۔یہ دو ہے۔", ["یہ ایک ہے۔", "یہ دو ہے۔"]),
+        ("ይህ ነው። ያ ነው።", ["ይህ ነው።", "ያ ነው።"]),
         ("هل هذا؟ نعم. انتهى", ["هل هذا؟", "نعم.", "انتهى"]),
         ("¿Qué es? El Sr. López vino. ¡Sí!", ["¿Qué es?", "El Sr. López vino.", "¡Sí!"]),
         ("A title\n\nA paragraph", ["A title", "A paragraph"]),
@@ -99,6 +166,9 @@ def test_sentences_end_where_readers_see_them_end(text: str, expected: list[str]
         ("a👩‍👩‍👧b 👍🏽", ["a👩‍👩‍👧b", "👍🏽"]),
         ("GPT模型 ok", ["GPT", "模", "型", "ok"]),
         ("か\u3099", ["か\u3099"]),
+        ("「コンピュータ」は早い", ["「コンピュータ」", "は", "早", "い"]),
+        ("เกมน้ำดี", ["เก", "ม", "น้ำ", "ดี"]),
+        ("བཀྲ་ཤིས་", ["བཀྲ་", "ཤིས་"]),
         ("한국어 문장", ["한국어", "문장"]),
     ],
 )
