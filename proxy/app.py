@@ -42,6 +42,7 @@ def serve(settings: Settings) -> int:
     Raises:
         ConfigError: a policy file is wrong.
     """
+    ignore_hangup()
     logs.configure(settings.log.format, settings.log.level)
     policies = policies_of(settings)
     if settings.workers > 1:
@@ -167,15 +168,19 @@ async def _handler(
     )
 
 
+def ignore_hangup() -> None:
+    """Have SIGHUP, which ends a process by default, do nothing until `on_hangup` is called."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def on_hangup(*then: Callable[[], None]) -> None:
-    """Have SIGHUP mean that policies are to be read again, where there is such a signal."""
+    """Have SIGHUP mean that policies are to be read again."""
 
     def told() -> None:
         for call in then:
             call()
 
-    if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
 
 
 def _nothing_to_reload() -> None:

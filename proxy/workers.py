@@ -42,7 +42,9 @@ async def supervise(settings: Settings, policies: PolicySet | None) -> int:
         async with Background() as tasks:
             live = None if policies is None else LivePolicies(policies)
             crew = Crew(settings, path, live)
-            if live is not None:
+            if live is None:
+                app.on_hangup(crew.hang_up)
+            else:
                 host = CompressorHost(settings, path, tasks)
                 host.follow(live.current)
                 watch = watch_over(settings, live, host.follow)
@@ -120,7 +122,11 @@ class Crew:
     def _started(self) -> SpawnProcess:
         policies = self._policies.current if self._policies is not None else None
         process = self._context.Process(target=work, args=(self._settings, self._socket, policies))
-        process.start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it would end who just starts
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return process
 
 
@@ -131,7 +137,8 @@ def work(settings: Settings, socket: str, policies: PolicySet | None) -> None:
         settings, socket: as `Crew` has them.
         policies: the last good ones; the files may be wrong when a worker is replaced.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody who reads policies again
+    app.ignore_hangup()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     logs.configure(settings.log.format, settings.log.level)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     raise SystemExit(app.run(app.serve_here(settings, policies, socket)))

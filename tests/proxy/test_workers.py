@@ -75,3 +75,18 @@ async def test_workers_end_with_a_parent_that_was_killed() -> None:
         running.process.kill()
         await until_gone(orphans)
         assert await running.process.wait() == -signal.SIGKILL
+
+
+async def test_sighup_without_policies_ends_nobody() -> None:
+    """Neither parent nor workers, however early it comes; it would end a process that does not ask for it."""
+    async with RawUpstream(echo) as upstream, served("--upstream", upstream.url, "--workers", "2") as running:
+        async with asyncio.timeout(60):
+            while len(workers(running)) < 2:
+                await asyncio.sleep(0.01)
+            before = workers(running)
+            while sum("Listening" in line for line in running.log) < 2:
+                running.process.send_signal(signal.SIGHUP)
+                await asyncio.sleep(0.01)
+        assert (await running.get("/v1/x")).status == 200
+        assert workers(running) == before
+        assert await running.stop() == 0
