@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 from aiohttp import web
 
+from elision.proxy.errors import RequestError
+
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Readiness = Mapping[str, object]
 
@@ -25,7 +27,7 @@ class Admin:
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Answer one request for a path under `/elision/`."""
         if request.method not in ("GET", "HEAD"):
-            return _json(405, {"error": "Only GET is answered here."})
+            return _refused(RequestError(405, "only_get", "Only GET is answered here."))
         if request.path == "/elision/live":
             return _json(200, {"live": True})
         if request.path == "/elision/ready":
@@ -33,7 +35,12 @@ class Admin:
             return _json(200 if readiness.get("ready") else 503, readiness)
         if request.path == "/elision/metrics":
             return web.Response(body=self._metrics(), headers={"Content-Type": METRICS_TYPE})
-        return _json(404, {"error": "Known here: /elision/live, /elision/metrics, /elision/ready."})
+        known = "Known here: /elision/live, /elision/metrics, /elision/ready."
+        return _refused(RequestError(404, "unknown_path", known))
+
+
+def _refused(why: RequestError) -> web.Response:
+    return web.Response(status=why.status, body=why.body(), content_type="application/json")
 
 
 def _json(status: int, value: Mapping[str, object]) -> web.Response:

@@ -23,6 +23,18 @@ def say_continue(request: web.BaseRequest) -> None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
+def check_body(request: web.BaseRequest) -> None:
+    """Refuse a body whose bytes the next hop would take for something else.
+
+    Raises:
+        RequestError: another transfer coding than `chunked`, which nobody undoes (RFC 9112, section 6.1).
+    """
+    coding = request.headers.get("Transfer-Encoding", "chunked")
+    if coding.strip().lower() != "chunked":
+        message = "The only transfer coding that is understood is chunked; send the body without others."
+        raise RequestError(501, "transfer_coding", message)
+
+
 class Pieces:
     """A body's pieces as they come.
 

@@ -14,13 +14,14 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from elision.proxy.admin import Admin
-from elision.proxy.client_body import read_up_to, say_continue, streamed
-from elision.proxy.errors import ProxyError
+from elision.proxy.client_body import check_body, read_up_to, say_continue, streamed
+from elision.proxy.errors import ProxyError, RequestError
 from elision.proxy.headers import Headers, decoded, for_client, for_upstream, value_of
 from elision.proxy.records import NOTHING_TOLD, RecordSink, Report, RequestRecord
 from elision.proxy.relayed import RelayedResponse
 from elision.proxy.rewriter import Ask, Rewriter
-from elision.proxy.routing import Upstreams, may_name_model, model_in, model_in_query
+from elision.proxy.routing import Upstreams, may_name_model, model_in, model_in_query, origin_form
+from elision.proxy.server import REQUEST_ID
 from elision.proxy.sse import UsageObserver
 from elision.proxy.teams import Teams
 from elision.proxy.tunnel import UPGRADE, RawBytes, both_ways, pump, wants_upgrade
@@ -86,8 +87,9 @@ class Handler:
         if request.path.startswith("/elision/"):
             return await self._deps.admin.answer(request)
         headers = decoded(request.raw_headers)
-        team, path = self._deps.teams.of(request.raw_path, headers, request.remote or "")
+        team, path = self._deps.teams.of(origin_form(request.raw_path), headers, request.remote or "")
         exchange = Exchange(request, team, path, headers)
+        request[REQUEST_ID] = exchange.request_id
         self.active += 1
         try:
             return await self._served(exchange)
@@ -113,8 +115,14 @@ class Handler:
     async def _choose(self, exchange: Exchange) -> None:
         """Find the request's upstream; its body is read for that only where its model decides."""
         request, routes = exchange.request, self._deps.upstreams.routes
-        if request.body_exists and value_of(exchange.headers, "expect").lower() == "100-continue":
-            say_continue(request)
+        if request.method == "CONNECT":
+            raise RequestError(
+                405, "no_tunnel", "Elision opens no tunnels; it is a base URL, not a proxy setting."
+            )
+        if request.body_exists:
+            check_body(request)
+            if value_of(exchange.headers, "expect").lower() == "100-continue":
+                say_continue(request)
         model = await self._model(exchange) if routes.asks_model(exchange.path) else ""
         exchange.upstream, exchange.path = routes.route(exchange.path, model)
 
@@ -231,7 +239,7 @@ class Handler:
             overhead_ms=exchange.overhead_ms,
             total_ms=total_s * 1000,
             sent_original_after_rejection=exchange.resent,
-            error=exchange.error,
+            error=exchange.error or ("" if exchange.status else "internal_error"),
             upstream=exchange.upstream,
         )
         for sink in self._deps.records:

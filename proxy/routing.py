@@ -107,6 +107,22 @@ class Upstreams:
             await client.close()
 
 
+def origin_form(target: str) -> str:
+    """Return a request's target without a scheme and a host: we are who is asked, whatever they say.
+
+    Sent on as it came, `http://other/v1` could make an upstream ask that other host (RFC 9112,
+    section 3.2.2). `*` stays as it is.
+    """
+    if target.startswith("/"):
+        return target
+    _, absolute, rest = target.partition("://")
+    if not absolute:
+        return target
+    starts = [at for at in (rest.find("/"), rest.find("?")) if at >= 0]
+    tail = rest[min(starts) :] if starts else ""
+    return tail if tail.startswith("/") else "/" + tail
+
+
 class _Named(msgspec.Struct):
     model: str = ""
 

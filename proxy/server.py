@@ -8,6 +8,7 @@ and keeps a chunked body's last trailer for the next request, which is mended he
 import asyncio
 import fcntl
 import logging
+import os
 import socket
 import struct
 import termios
@@ -25,6 +26,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from elision.proxy.errors import OwnError, ProxyError, RequestError, where
 
+REQUEST_ID = web.RequestKey("elision.request_id", str)
+"""Where a request keeps the id that answers and log call it by."""
 _DRAIN_LOOKS_S = 0.02
 _RESET = struct.pack("ii", 1, 0)
 """`SO_LINGER` of no time: closing resets the connection."""
@@ -122,19 +125,21 @@ class ClientConnection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what could not be read as a request (400), or a fault of ours (500)."""
-        log = _log()
+        log, request_id = _log(), request.get(REQUEST_ID) or os.urandom(16).hex()
+        told = {"figures": {"request_id": request_id}}
         if isinstance(exc, ConnectionError):
             raise exc  # one side is gone; the request's record says which
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("A request failed: %s", where(exc) if exc is not None else status)
+            log.error("A request failed: %s", where(exc) if exc is not None else status, extra=told)
         else:
-            log.info("A client's request could not be read: %s", type(exc).__name__)
+            log.info("A client's request could not be read: %s", type(exc).__name__, extra=told)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun; another cannot follow")
         failure: ProxyError = OwnError(status, "internal_error", "Elision failed; its log says where.")
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             failure = RequestError(status, "bad_request", "This is no HTTP/1.1 request that can be read.")
         response = web.Response(status=status, body=failure.body(), content_type="application/json")
+        response.headers["x-elision-request-id"] = request_id
         response.force_close()
         return response
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
-from elision.proxy.headers import Headers, value_of
+from elision.proxy.headers import Headers, named_by_connection, value_of
 
 BUFFER_BYTES = 65536
 UPGRADE = [("Connection", "Upgrade"), ("Upgrade", "websocket")]
@@ -20,8 +20,7 @@ UPGRADE = [("Connection", "Upgrade"), ("Upgrade", "websocket")]
 
 def wants_upgrade(headers: Headers) -> bool:
     """Return whether a request asks to leave HTTP for a websocket."""
-    connection = value_of(headers, "connection").lower()
-    return "upgrade" in connection and value_of(headers, "upgrade").lower() == "websocket"
+    return value_of(headers, "upgrade").lower() == "websocket" and "upgrade" in named_by_connection(headers)
 
 
 class RawBytes:

@@ -7,6 +7,7 @@ read as two requests is refused.
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -25,6 +26,9 @@ from elision.proxy.upstream_connection import FAILURES, BodyLengthError, Connect
 _IDLE_S = 60.0
 _NEXT_ADDRESS_S = 0.25
 """How long one of a host's addresses may hesitate before the next is tried too (RFC 8305)."""
+_LENGTH = re.compile(r"[0-9]{1,19}")
+_UP = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){2}(?:$|[/\\;]|%2f|%5c|%3b)", re.IGNORECASE)
+"""A path segment `..`, as lenient servers read one."""
 _FRAMING = frozenset(("content-length", "transfer-encoding", "upgrade"))
 
 
@@ -265,9 +269,24 @@ class HttpUpstream:
             first_byte_s=limits.first_byte_s, idle_s=limits.idle_s, header_bytes=limits.header_bytes
         )
 
+    def _target(self, request: UpstreamRequest) -> str:
+        """Return what to ask the upstream for.
+
+        Raises:
+            RequestError: the client would leave the base URL's path, or be shown the operator's headers.
+        """
+        if self._operator is not None and request.method == "TRACE":
+            raise RequestError(405, "no_trace", "TRACE is not sent where the operator has set headers.")
+        if not self._prefix or request.path == "*":
+            return request.path
+        if climbs(request.path):
+            message = "The path has a segment `..`, which could leave the upstream's base URL."
+            raise RequestError(400, "bad_path", message)
+        return self._prefix + request.path
+
     def _head(self, request: UpstreamRequest) -> tuple[bytes, "_Framing"]:
         """Return the request's head as bytes, and how its body is framed."""
-        lines = [f"{request.method} {self._prefix}{request.path} HTTP/1.1", f"Host: {self._host_header}"]
+        lines = [f"{request.method} {self._target(request)} HTTP/1.1", f"Host: {self._host_header}"]
         headers = request.headers if self._operator is None else self._operator.over(request.headers)
         lines += [f"{name}: {value}" for name, value in headers]
         framing = _framing(request)
@@ -281,6 +300,11 @@ class HttpUpstream:
                 400, "bad_request_head", "The request line or a header has a forbidden character."
             )
         return f"{text}\r\n\r\n".encode("utf-8", "surrogateescape"), framing
+
+
+def climbs(path: str) -> bool:
+    """Return whether a server could take a target's path for one that goes up, `/a/../b` for instance."""
+    return _UP.search(path.partition("?")[0]) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +333,7 @@ def _framing(request: UpstreamRequest) -> _Framing:
     lengths = [value for name, value in named if name == "content-length"]
     upgrade = any(name == "upgrade" for name, _ in named)
     wrong = len(lengths) > 1 or any(name == "transfer-encoding" for name, _ in named)
-    wrong |= any(not (value.isascii() and value.isdigit()) for value in lengths)
+    wrong |= any(not _LENGTH.fullmatch(value) for value in lengths)
     if not wrong and isinstance(request.body, bytes) and not lengths:
         return _Framing(f"Content-Length: {len(request.body)}", None, upgrade)
     if not wrong and request.body is None and all(int(value) == 0 for value in lengths):

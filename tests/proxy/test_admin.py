@@ -55,5 +55,7 @@ async def test_alive_and_ready_are_two_questions(method: str, path: str, ready: 
     """A proxy that still loads weights is alive, and not ready."""
     got = await asked(method, path, ready=ready)
     assert got.status == status
+    if status in (404, 405):
+        assert json.loads(got.body)["error"]["type"] == "invalid_request_error"
     if path == "/elision/ready":
         assert json.loads(got.body) == {"ready": ready, "methods": {"m": "weights missing"}}

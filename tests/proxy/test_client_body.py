@@ -182,3 +182,12 @@ async def test_http_1_0_is_not_told_to_continue() -> None:
     async with RawUpstream(ok) as upstream, proxy(upstream.url) as running:
         got = await raw_exchange(running.port, request)
     assert (got.status, upstream.received[0].body) == (200, b"hi")
+
+
+async def test_a_coding_that_nobody_undoes_is_refused() -> None:
+    """The upstream would take compressed bytes for the body itself."""
+    request = request_bytes("POST", "/v1/x", [("Transfer-Encoding", "gzip, chunked")], b"0\r\n\r\n")
+    async with RawUpstream(ok) as upstream, proxy(upstream.url) as running:
+        got = await raw_exchange(running.port, request)
+    assert (got.status, json.loads(got.body)["error"]["code"]) == (501, "transfer_coding")
+    assert upstream.received == []

@@ -386,6 +386,22 @@ async def test_our_own_paths_never_go_upstream() -> None:
     assert (got.status, upstream.received) == (200, [])
 
 
+async def test_a_target_with_a_host_goes_to_the_upstream_all_the_same() -> None:
+    """A key is for the configured upstream; one that is a proxy itself could take it elsewhere."""
+    async with RawUpstream(ok) as upstream, proxy(upstream.url) as running:
+        got = await raw_exchange(running.port, request_bytes("GET", "http://other.test/t/search/v1/x?y=1"))
+    assert (got.status, [request.target for request in upstream.received]) == (200, ["/v1/x?y=1"])
+
+
+async def test_nobody_tunnels_through_the_upstream() -> None:
+    """CONNECT is for proxies that clients know of."""
+    async with RawUpstream(ok) as upstream, proxy(upstream.url) as running:
+        got = await raw_exchange(
+            running.port, b"CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n"
+        )
+    assert (got.status, json.loads(got.body)["error"]["code"], upstream.received) == (405, "no_tunnel", [])
+
+
 async def test_a_busy_upstream_is_a_503_with_the_time_to_ask_again() -> None:
     """The official clients wait as told; waiting is not our overhead."""
 

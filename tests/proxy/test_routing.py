@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from elision.proxy.errors import RequestError
 from elision.proxy.records import Report
 from elision.proxy.rewriter import Ask, Rewrite, Rewriter
-from elision.proxy.routing import Route, Routes, Upstreams, may_name_model, model_in, model_in_query
+from elision.proxy.routing import (
+    Route,
+    Routes,
+    Upstreams,
+    may_name_model,
+    model_in,
+    model_in_query,
+    origin_form,
+)
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 from fakes.raw_upstream import RawUpstream, always, answer
 from fakes.running import Running, proxy, raw_exchange, request_bytes
@@ -358,3 +366,20 @@ async def test_one_upstream_takes_everything_without_a_name() -> None:
     async with RawUpstream(lambda _: always(answer(b"{}"))) as upstream, proxy(upstream.url) as running:
         await raw_exchange(running.port, request_bytes("GET", "/azure/v1/x?a=b"))
     assert (upstream.received[0].target, running.records[0].upstream) == ("/azure/v1/x?a=b", "")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/v1/models?x=http://y/z", "/v1/models?x=http://y/z"),
+        ("//other/v1", "//other/v1"),
+        ("http://other.test/v1/a%2Fb?q=1", "/v1/a%2Fb?q=1"),
+        ("https://user@other.test:1/t/search/v1", "/t/search/v1"),
+        ("http://other.test", "/"),
+        ("http://other.test?q=/1", "/?q=/1"),
+        ("*", "*"),
+    ],
+)
+def test_a_target_with_a_host_loses_it(target: str, path: str) -> None:
+    """The upstream is the operator's choice; what a client calls it never reaches it."""
+    assert origin_form(target) == path

@@ -56,6 +56,8 @@ async def test_what_is_no_request_is_a_400_in_openais_shape_and_is_not_quoted(
     error = json.loads(got.body)["error"]
     assert (got.status, error["type"], error["code"]) == (400, "invalid_request_error", "bad_request")
     assert "secret" not in caplog.text
+    [told] = [record for record in caplog.records if "could not be read" in record.getMessage()]
+    assert vars(told)["figures"] == {"request_id": got.value("x-elision-request-id")}
 
 
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -100,5 +100,7 @@ async def test_a_refused_upgrade_is_an_answer_like_any_other() -> None:
 def test_only_a_websocket_upgrade_is_one() -> None:
     """h2c and the like are dropped as hop-by-hop headers."""
     assert wants_upgrade([("Connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")])
+    assert wants_upgrade([("Connection", "keep-alive"), ("Connection", "upgrade"), ("upgrade", "websocket")])
+    assert not wants_upgrade([("Connection", "x-upgrade"), ("Upgrade", "websocket")])
     assert not wants_upgrade([("Connection", "Upgrade"), ("Upgrade", "h2c")])
     assert not wants_upgrade([("Upgrade", "websocket")])

@@ -24,6 +24,9 @@ GET = UpstreamRequest("GET", "/v1/models", [], None)
         ("", "/v1/models", "/v1/models"),
         ("/openai", "/v1/x", "/openai/v1/x"),
         ("/a%2Fb", "/v1/%20?q=%2B+", "/a%2Fb/v1/%20?q=%2B+"),
+        ("/a", "/v1/..x/.../x..?../", "/a/v1/..x/.../x..?../"),
+        ("", "/v1/../x", "/v1/../x"),
+        ("/a", "*", "*"),
     ],
 )
 async def test_the_path_follows_the_base_url(base: str, path: str, target: str) -> None:
@@ -33,6 +36,19 @@ async def test_the_path_follows_the_base_url(base: str, path: str, target: str) 
         (await client.send(UpstreamRequest("GET", path, [], None))).close()
         await client.close()
     assert upstream.received[0].target == target
+
+
+@pytest.mark.parametrize(
+    "path", ["/../x", "/v1/..", "/v1/%2E./x", "/..%2fx", "/..\\x", "/v1\\..\\x", "/..;a/x", "/..?q"]
+)
+async def test_a_path_cannot_leave_the_base_url(path: str) -> None:
+    """What the operator allows, with a key perhaps, is what lies below it."""
+    async with RawUpstream(lambda _: always(answer(b""))) as upstream:
+        client = HttpUpstream(upstream.url + "/openai", UpstreamLimits())
+        with pytest.raises(RequestError, match="base URL"):
+            await client.send(UpstreamRequest("GET", path, [], None))
+        await client.close()
+    assert upstream.connections == 0
 
 
 async def test_no_header_is_added_but_host_and_length() -> None:
@@ -136,6 +152,7 @@ async def test_bytes_of_headers_survive_both_ways() -> None:
         UpstreamRequest("POST", "/v1/x", [("Content-Length", "3")], None),
         UpstreamRequest("POST", "/v1/x", [("Transfer-Encoding", "chunked")], b"body"),
         UpstreamRequest("POST", "/v1/x", [("Content-Length", "+4")], always(b"body")),
+        UpstreamRequest("POST", "/v1/x", [("Content-Length", "0" * 5000 + "4")], always(b"body")),
         UpstreamRequest("POST", "/v1/x", [("Content-Length", "4"), ("content-length", "4")], always(b"body")),
     ],
 )
@@ -440,6 +457,9 @@ async def test_the_operators_headers_are_sent_in_place_of_the_clients() -> None:
         (await client.send(theirs)).close()
         with pytest.raises(RequestError) as refused:
             await client.send(UpstreamRequest("GET", "/v1/x\r\n", [], None))
+        with pytest.raises(RequestError, match="TRACE"):  # its answer would be the key
+            await client.send(UpstreamRequest("TRACE", "/v1/x", [], None))
         await client.close()
+    assert len(upstream.received) == 1
     assert upstream.received[0].headers[1:] == [("A", "b"), ("Authorization", "Bearer secret")]
     assert "secret" not in repr(refused.value) + repr(client)
