@@ -88,7 +88,7 @@ class Compressor:
     stuck_after_s: Seconds = 60.0
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     cache_dir: FilePath | None = None
-    queue_limit: Annotated[int, Field(ge=1)] = 256
+    queue_limit: Annotated[int, Field(ge=1)] = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,39 @@ Both ends are ours and of one version, so that the types are the contract.
 """
 
 import asyncio
+from enum import StrEnum
 
 import msgspec
 
 from elision.compressors.base import Job, Method, Outcome
 
 _LENGTH_BYTES = 4
+
+
+class Refusal(StrEnum):
+    """Why the compressor has no outcome for a request; docs/reasons.md tells people what to do.
+
+    Attributes:
+        DEADLINE: time was over before it was done, or before it began.
+        QUEUE_FULL: so much waits already that no more may.
+        OVERLOADED: what waits before it would take until after its deadline.
+        TOO_LONG: its texts alone would take until after its deadline.
+        OUT_OF_MEMORY: one of its texts is more than the device has memory for.
+        COMPRESSOR_ERROR: the method failed.
+        COMPRESSOR_CRASHED: the process ended meanwhile, and another one starts.
+        COMPRESSOR_STARTING: the process has not yet loaded the method.
+        METHOD_UNAVAILABLE: the method cannot be made here; `/elision/ready` says why.
+    """
+
+    DEADLINE = "deadline"
+    QUEUE_FULL = "queue_full"
+    OVERLOADED = "overloaded"
+    TOO_LONG = "too_long"
+    OUT_OF_MEMORY = "out_of_memory"
+    COMPRESSOR_ERROR = "compressor_error"
+    COMPRESSOR_CRASHED = "compressor_crashed"
+    COMPRESSOR_STARTING = "compressor_starting"
+    METHOD_UNAVAILABLE = "method_unavailable"
 
 
 class Prepare(msgspec.Struct, tag="prepare", frozen=True):
@@ -55,10 +82,10 @@ class Compressed(msgspec.Struct, tag="compressed", frozen=True):
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True):
-    """The request was not carried out. `reason` is a short word, `detail` for the log."""
+    """The request was not carried out; `detail` is for the log."""
 
     id: int
-    reason: str
+    reason: Refusal
     detail: str
 
 

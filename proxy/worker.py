@@ -29,6 +29,7 @@ from elision.proxy.wire import (
     Prepare,
     Prepared,
     Question,
+    Refusal,
 )
 from elision.proxy.worker_process import WorkerOptions
 
@@ -40,7 +41,7 @@ _GONE = (asyncio.IncompleteReadError, ConnectionError, OSError)
 
 
 class CompressorUnavailableError(Exception):
-    """No outcome can be had now; `reason` is a short stable word for headers and counters."""
+    """No outcome can be had now; `reason` is the value of a `Refusal`, for headers and counters."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -96,8 +97,10 @@ class CompressorClient:
         if method in self._fingerprints:
             return self._fingerprints[method]
         if method in self._errors:
-            raise CompressorUnavailableError("method_unavailable")
-        raise CompressorUnavailableError("compressor_crashed" if self._crashed else "compressor_starting")
+            raise CompressorUnavailableError(Refusal.METHOD_UNAVAILABLE)
+        raise CompressorUnavailableError(
+            Refusal.COMPRESSOR_CRASHED if self._crashed else Refusal.COMPRESSOR_STARTING
+        )
 
     async def compress(self, jobs: Sequence[Job], deadline_s: float) -> tuple[Outcome, ...]:
         """Return one outcome for each job.
@@ -105,13 +108,17 @@ class CompressorClient:
         Raises:
             CompressorUnavailableError: with the reason, at the latest after `deadline_s` seconds.
         """
+        if deadline_s <= 0:
+            raise CompressorUnavailableError(Refusal.DEADLINE)
         try:
             answer = await self._ask(Compress(next(self._ids), tuple(jobs), deadline_s), deadline_s)
         except TimeoutError as error:
-            raise CompressorUnavailableError("deadline") from error
+            raise CompressorUnavailableError(Refusal.DEADLINE) from error
         if isinstance(answer, Compressed):
             return answer.outcomes
-        raise CompressorUnavailableError(answer.reason if isinstance(answer, Failed) else "compressor_error")
+        raise CompressorUnavailableError(
+            answer.reason if isinstance(answer, Failed) else Refusal.COMPRESSOR_ERROR
+        )
 
     async def run(self) -> None:
         """Connect, prepare, listen; again after the process was replaced. Ends when cancelled."""
@@ -124,7 +131,7 @@ class CompressorClient:
             self._writer = None
             for future in self._pending.values():
                 if not future.done():
-                    future.set_result(Failed(0, "compressor_crashed", ""))
+                    future.set_result(Failed(0, Refusal.COMPRESSOR_CRASHED, ""))
             await asyncio.sleep(0.05)
 
     async def _connected(self) -> None:
@@ -171,7 +178,7 @@ class CompressorClient:
     async def _ask(self, question: Question, timeout_s: float | None) -> Answer:
         writer = self._writer
         if writer is None or writer.is_closing():
-            raise CompressorUnavailableError("compressor_crashed")
+            raise CompressorUnavailableError(Refusal.COMPRESSOR_CRASHED)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._pending[question.id] = future
         try:

@@ -1,48 +1,45 @@
-"""The compressor process: an engine behind a Unix socket, one thread that computes.
+"""The compressor process: an engine behind a Unix socket, one thread that computes, one that loads.
 
 `python -m elision.proxy.worker_process '{"socket": ..., ...}'`. A process rather than a thread: it
 can be killed when it hangs, a crash of native code does not take the proxy along, and its work
 never holds the proxy's interpreter lock. It serves every HTTP worker of one machine, so that their
 jobs share batches and weights. It ends when its parent does (end of standard input), and ends
-itself when one batch runs longer than `stuck_after_s`: its keeper starts another.
+itself when a batch shows no progress for `stuck_after_s`: its keeper starts another.
 """
 
 import asyncio
-import itertools
 import logging
-import math
 import os
 import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol
 
 import msgspec
 
 from elision.compressors.base import Job, Method, Outcome
-from elision.compressors.errors import CompressionError
+from elision.compressors.breaks import Abandoned, breaks
+from elision.compressors.errors import CompressionError, OutOfMemory
 from elision.proxy import logs
 from elision.proxy.wire import (
     Answer,
     Cancel,
     Codec,
-    Compress,
-    Compressed,
-    Failed,
     Ping,
     Pong,
     Prepare,
     Prepared,
     Question,
+    Refusal,
 )
+from elision.proxy.work_queue import Batch, Limits, Preparation, Request, WorkQueue
 
 EXIT_STUCK = 70
-_MAX_BATCH_JOBS = 256
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +49,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 0
     cache_dir: str | None = None
     tokenizers: dict[str, str] = {}
-    queue_limit: int = 256
+    queue_limit: int = 1024
+    queue_tokens: int = 4_000_000
     stuck_after_s: float = 60.0
     start_timeout_s: float = 180.0
     log_format: str = "console"
@@ -62,8 +60,12 @@ class WorkerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class JobRunner(Protocol):
     """What the process needs of `elision.compressors.engine.Engine`."""
 
+    def load(self, method: Method) -> None:
+        """Load a method's weights while another thread runs jobs."""
+        ...
+
     def prepare(self, method: Method) -> str:
-        """Load a method's weights; return its fingerprint."""
+        """Run a method's weights once, loading them if need be; return its fingerprint."""
         ...
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
@@ -71,46 +73,32 @@ class JobRunner(Protocol):
         ...
 
 
-@dataclass(eq=False, slots=True)
-class Work:
-    """A question, how to answer it, and until when that is wanted (monotonic seconds)."""
+class Watch:
+    """Knows whether what runs in its block has shown no progress for too long.
 
-    question: Prepare | Compress
-    reply: Callable[[Answer], None]
-    expires: float
-    cancelled: bool = False
+    Args:
+        patience_s: how long that is.
+    """
 
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._since: float | None = None
 
-@dataclass(slots=True)
-class WorkQueue:
-    """Work between the socket's loop and the computing thread; safe for both."""
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
 
-    limit: int
-    _works: deque[Work] = field(default_factory=deque)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    def __exit__(self, *_: object) -> None:
+        self._since = None
 
-    def put(self, work: Work) -> bool:
-        """Add work; False if the queue is full."""
-        with self._changed:
-            if len(self._works) >= self.limit and isinstance(work.question, Compress):
-                return False
-            self._works.append(work)
-            self._changed.notify()
-            return True
+    def progress(self) -> None:
+        """Begin to wait anew."""
+        self._since = time.monotonic()
 
-    def take(self) -> list[Work]:
-        """Wait for work; return one preparation, or a batch of compressions."""
-        with self._changed:
-            while not self._works:
-                self._changed.wait()
-            batch = [self._works.popleft()]
-            jobs = len(batch[0].question.jobs) if isinstance(batch[0].question, Compress) else _MAX_BATCH_JOBS
-            while self._works and isinstance(following := self._works[0].question, Compress):
-                jobs += len(following.jobs)
-                if jobs > _MAX_BATCH_JOBS:
-                    break
-                batch.append(self._works.popleft())
-            return batch
+    @property
+    def over(self) -> bool:
+        """Whether patience is over; never while nothing runs."""
+        since = self._since
+        return since is not None and time.monotonic() - since > self._patience_s
 
 
 class _Connection:
@@ -118,7 +106,7 @@ class _Connection:
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.codec = Codec()
-        self.waiting: dict[int, Work] = {}
+        self.waiting: dict[int, Request] = {}
         self._loop = asyncio.get_running_loop()
         self._writer = writer
 
@@ -132,45 +120,59 @@ class _Connection:
         """Answer from another thread."""
         self._loop.call_soon_threadsafe(self.send, answer)
 
-    def cancel(self, number: int) -> None:
-        """Drop one question's work if it has not begun."""
-        work = self.waiting.pop(number, None)
-        if work is not None:
-            work.cancelled = True
-
     def close(self) -> None:
-        """Drop all work that this connection waits for."""
-        for number in tuple(self.waiting):
-            self.cancel(number)
+        """Send nothing any more."""
         self._writer.close()
 
 
 class Service:
     """Carries questions from connections to the engine, and answers back.
 
+    Two threads work: one loads weights (`load_forever`), so that a new method does not keep running
+    ones waiting; the other runs models (`compute_forever`), and no other does, so that the engine
+    needs no locks. Of a new method only one short text, which wakes its weights, runs there before
+    requests do.
+
     Args:
-        engine: does the work, in the thread that calls `compute_forever`.
+        engine: does the work.
         options: limits and patience.
     """
 
     def __init__(self, engine: JobRunner, options: WorkerOptions) -> None:
         self._engine = engine
         self._options = options
-        self._queue = WorkQueue(options.queue_limit)
-        self._busy_since: float | None = None
-        self._patience_s = options.stuck_after_s
+        self._queue = WorkQueue(Limits(options.queue_limit, options.queue_tokens))
+        self._to_load: SimpleQueue[Preparation] = SimpleQueue()
+        self._computing = Watch(options.stuck_after_s)
+        self._loading = Watch(options.start_timeout_s)
+        self._waking = Watch(options.start_timeout_s)
+        self._depth = 0
+        self._aside_s = 0.0
         self._log = logging.getLogger("elision.compressor")
 
     def compute_forever(self) -> None:
         """Take work and do it; never returns."""
         while True:
-            self.do(self._queue.take())
+            self.do(self.next_work())
+
+    def load_forever(self) -> None:
+        """Load the weights of what is to be prepared; never returns."""
+        while True:
+            self.load(self._to_load.get())
+
+    def next_work(self) -> Batch | Preparation:
+        """Wait for what is to be done next."""
+        return self._queue.take()
+
+    def submit(self, request: Request) -> None:
+        """Queue a request, or answer at once why it is refused."""
+        if (refusal := self._queue.put(request)) is not None:
+            request.fail(refusal)
 
     @property
     def stuck(self) -> bool:
-        """Whether the current batch has run longer than anyone should wait."""
-        since = self._busy_since
-        return since is not None and time.monotonic() - since > self._patience_s
+        """Whether a batch shows no progress, or weights are loading, for longer than anyone should wait."""
+        return self._computing.over or self._loading.over or self._waking.over
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection until it closes; what it still waits for is dropped."""
@@ -179,71 +181,128 @@ class Service:
             while True:
                 self._accept(await connection.codec.read_question(reader), connection)
         except (asyncio.IncompleteReadError, ConnectionError):
+            for request in connection.waiting.values():
+                self._queue.drop(request)
             connection.close()
 
     def _accept(self, question: Question, connection: "_Connection") -> None:
         if isinstance(question, Ping):
             connection.send(Pong(question.id))
         elif isinstance(question, Cancel):
-            connection.cancel(question.id)
+            if (request := connection.waiting.pop(question.id, None)) is not None:
+                self._queue.drop(request)
+        elif isinstance(question, Prepare):
+            self._to_load.put(Preparation(question, connection.reply))
         else:
-            patience_s = question.deadline_s if isinstance(question, Compress) else math.inf
-            work = Work(question, connection.reply, time.monotonic() + patience_s)
-            connection.waiting[question.id] = work
-            if not self._queue.put(work):
-                connection.send(Failed(question.id, "queue_full", ""))
+            now = time.monotonic()
+            request = Request(question, connection.reply, now, now + question.deadline_s)
+            connection.waiting[question.id] = request
+            self.submit(request)
 
-    def do(self, batch: list[Work]) -> None:
-        """Do one preparation, or one batch of compressions, and answer."""
-        preparing = isinstance(batch[0].question, Prepare)
-        self._patience_s = self._options.start_timeout_s if preparing else self._options.stuck_after_s
-        self._busy_since = time.monotonic()
+    def load(self, preparation: Preparation) -> None:
+        """Load weights, then have those that are there woken between batches."""
+        with self._loading:
+            failed = _failures(self._engine.load, preparation.question.methods)
+        self._queue.prepare(replace(preparation, failed=failed))
+
+    def do(self, work: Batch | Preparation) -> None:
+        """Do one preparation or one batch, and answer."""
+        if isinstance(work, Preparation):
+            with self._waking:
+                work.reply(self._prepared(work))
+        else:
+            with self._computing:
+                self._timed(work)
+
+    def _timed(self, batch: Batch) -> None:
+        """Run a batch, and note what it took without what was done in its breaks."""
+        before_s, self._aside_s = self._aside_s, 0.0
+        started = time.monotonic()
+        whole = False
         try:
-            self._do(batch)
+            whole = self._run(batch)
         finally:
-            self._busy_since = None
+            took_s = time.monotonic() - started
+            self._queue.ran(batch, took_s - self._aside_s, whole=whole)
+            self._aside_s = before_s + took_s
 
-    def _do(self, batch: list[Work]) -> None:
-        first = batch[0]
-        if isinstance(first.question, Prepare):
-            first.reply(self._prepared(first.question))
-            return
-        now = time.monotonic()
-        late = [work for work in batch if not work.cancelled and work.expires <= now]
-        for work in late:
-            work.reply(Failed(work.question.id, "deadline", "expired in the queue"))
-        live = [work for work in batch if not work.cancelled and work.expires > now]
-        if live and not self._answer_together(live) and len(live) > 1:
-            for work in live:
-                self._answer_together([work])
-
-    def _answer_together(self, works: list[Work]) -> bool:
-        """Run the jobs of several requests in one batch; of one request, answer a failure too."""
-        questions = [work.question for work in works if isinstance(work.question, Compress)]
-        jobs = [job for question in questions for job in question.jobs]
+    def _run(self, batch: Batch) -> bool:
+        """Run and answer a batch; where it fails, its requests one by one. Whether all went well."""
         try:
-            outcomes = iter(self._engine.run(jobs))
-        except Exception as error:  # noqa: BLE001  a method may raise anything; the process goes on
-            if len(works) == 1:
-                self._log.error("A batch failed: %s", _told(error))
-                works[0].reply(Failed(works[0].question.id, "compressor_error", _told(error)))
+            with breaks(lambda: self._between(batch)):
+                outcomes = self._engine.run(batch.jobs)
+        except Abandoned:
+            self._fail(batch, Refusal.DEADLINE, "its time was over while it ran")
             return False
-        for work, question in zip(works, questions, strict=True):
-            work.reply(Compressed(question.id, tuple(itertools.islice(outcomes, len(question.jobs)))))
+        except Exception as error:  # noqa: BLE001  a method may raise anything; the process goes on
+            if len(batch.requests) > 1:
+                self._run_apart(batch)
+            else:
+                self._log.error("A batch failed: %s", _told(error))
+                self._fail(batch, _refusal(error), _told(error))
+            return False
+        for (request, index), outcome in zip(batch.tasks, outcomes, strict=True):
+            request.done(index, outcome)
         return True
 
-    def _prepared(self, question: Prepare) -> Prepared:
-        fingerprints: list[str] = []
-        errors: list[str] = []
-        for method in question.methods:
-            try:
-                fingerprints.append(self._engine.prepare(method))
-                errors.append("")
-            except Exception as error:  # noqa: BLE001  one method's failure must not hide the others
-                self._log.error("Method %s cannot be used: %s", method.name, _told(error))
-                fingerprints.append("")
-                errors.append(_told(error))
-        return Prepared(question.id, tuple(fingerprints), tuple(errors))
+    def _run_apart(self, batch: Batch) -> None:
+        """Give each request a batch of its own, so that it fails for no other's text."""
+        for request in batch.requests:
+            own = tuple(task for task in batch.tasks if task[0] is request)
+            part = replace(batch, tasks=own)
+            if part.wanted(time.monotonic()):
+                self._run(part)
+
+    def _fail(self, batch: Batch, reason: Refusal, detail: str) -> None:
+        for request in batch.requests:
+            request.fail(reason, detail)
+
+    def _between(self, batch: Batch) -> None:
+        """In a break of a batch: note progress, do what is shorter and more urgent, or give up."""
+        self._computing.progress()
+        if not batch.wanted(time.monotonic()):
+            raise Abandoned
+        if self._depth:
+            return
+        self._depth = 1
+        try:
+            while (urgent := self._queue.take_before(batch.urgency)) is not None:
+                self._timed(urgent)
+        finally:
+            self._depth = 0
+
+    def _prepared(self, preparation: Preparation) -> Prepared:
+        """Wake what was loaded, and say of each method its fingerprint or why it has none."""
+        methods = preparation.question.methods
+        fingerprints: dict[Method, str] = {}
+
+        def wake(method: Method) -> None:
+            fingerprints[method] = self._engine.prepare(method)
+
+        loaded = [method for method in methods if method not in preparation.failed]
+        failed = preparation.failed | _failures(wake, loaded)
+        for method, told in failed.items():
+            self._log.error("Method %s cannot be used: %s", method.name, told)
+        return Prepared(
+            preparation.question.id,
+            tuple(fingerprints.get(method, "") for method in methods),
+            tuple(failed.get(method, "") for method in methods),
+        )
+
+
+def _failures(do: Callable[[Method], None], methods: Sequence[Method]) -> dict[Method, str]:
+    """Do something with each method; return what may be told of those where it failed."""
+    failed: dict[Method, str] = {}
+    for method in methods:
+        try:
+            do(method)
+        except Exception as error:  # noqa: BLE001  one method's failure must not hide the others
+            failed[method] = _told(error)
+    return failed
+
+
+def _refusal(error: Exception) -> Refusal:
+    return Refusal.OUT_OF_MEMORY if isinstance(error, OutOfMemory) else Refusal.COMPRESSOR_ERROR
 
 
 def _told(error: Exception) -> str:
@@ -259,14 +318,15 @@ async def run_service(service: Service, socket: str) -> None:
     Path(socket).unlink(missing_ok=True)
     server = await asyncio.start_unix_server(service.serve, socket)
     Path(socket).chmod(0o600)
-    threading.Thread(target=service.compute_forever, name="compute", daemon=True).start()
+    for work in (service.compute_forever, service.load_forever):
+        threading.Thread(target=work, name=work.__name__, daemon=True).start()
     while not ended.is_set():
         try:
             async with asyncio.timeout(1.0):
                 await ended.wait()
         except TimeoutError:
             if service.stuck:
-                logging.getLogger("elision.compressor").error("A batch is stuck; ending the process.")
+                logging.getLogger("elision.compressor").error("The compressor is stuck; ending the process.")
                 os._exit(EXIT_STUCK)
     server.close()
 

@@ -16,6 +16,10 @@ from elision.proxy.worker_process import JobRunner, WorkerOptions, serve_process
 class ObedientEngine:
     """Does what the text says."""
 
+    def load(self, method: Method) -> None:
+        if dict(method.options).get("heavy"):
+            time.sleep(0.5)
+
     def prepare(self, method: Method) -> str:
         if method.name == "broken":
             raise CompressionError("no weights here")

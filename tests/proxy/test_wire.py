@@ -1,6 +1,8 @@
 """Frames between the proxy and its compressor process."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from elision.proxy.wire import (
     Prepare,
     Prepared,
     Question,
+    Refusal,
 )
 
 METHOD = Method(
@@ -45,7 +48,8 @@ async def test_questions_come_back_equal(question: Question) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Prepared(1, ("f", ""), ("", "e")), Compressed(2, (OUTCOME,)), Failed(3, "r", "d"), Pong(4)]
+    "answer",
+    [Prepared(1, ("f", ""), ("", "e")), Compressed(2, (OUTCOME,)), Failed(3, Refusal.DEADLINE, "d"), Pong(4)],
 )
 async def test_answers_come_back_equal(answer: Answer) -> None:
     """Encoded and decoded, types and all."""
@@ -58,3 +62,10 @@ async def test_a_cut_frame_is_an_end_not_an_answer() -> None:
     codec = Codec()
     with pytest.raises(asyncio.IncompleteReadError):
         await codec.read_answer(reader_of(codec.frame(Pong(1))[:-1]))
+
+
+def test_every_reason_is_explained_to_people() -> None:
+    """In one table, with what to do about it."""
+    page = (Path(__file__).parent.parent.parent / "docs/reasons.md").read_text(encoding="utf-8")
+    table = page.split("## The compressor could not be had", 1)[1].split("\n## ", 1)[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {reason.value for reason in Refusal}

@@ -7,12 +7,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from elision.compressors.base import Job, Method, Target
+from elision.proxy.worker import COMMAND as CURRENT
 from elision.proxy.worker import CompressorClient, CompressorKeeper, CompressorUnavailableError
 from elision.proxy.worker_process import WorkerOptions
+from fakes.tiny_lm import save_tiny_lm
 
 COMMAND = (sys.executable, str(Path(__file__).parent.parent / "fakes" / "compressor_main.py"))
 HALVE = Method("halve")
@@ -164,6 +167,49 @@ async def test_methods_that_are_wanted_later_are_prepared_without_a_restart(tmp_
         assert keeper.starts == 1
 
 
+async def test_weights_that_load_keep_no_running_method_waiting(tmp_path: Path) -> None:
+    """Half a second of loading beside; requests of before are answered meanwhile."""
+    heavy = Method("halve", (("heavy", True),))
+    async with compressor(tmp_path) as (client, _):
+        client.want((HALVE, heavy))
+        await asyncio.sleep(0.1)
+        [outcome] = await client.compress([job("abcd")], 10)
+        assert (outcome.text, client.ready) == ("ab", False)
+        await until_ready(client)
+        assert client.fingerprint(heavy) == "halve:1"
+
+
+@pytest.mark.parametrize("is_real", [False, True], ids=["fake", "tiny model"])
+async def test_64_requests_at_once_give_what_each_gives_alone(tmp_path: Path, is_real: bool) -> None:
+    """To the byte, whatever they share batches with; the model's scores are sums in another order."""
+    method = HALVE
+    if is_real:
+        method = Method("selective_context", (("level", "word"), ("weights", str(save_tiny_lm(tmp_path)))))
+    random = Random(64)
+    jobs = [Job(prose(random), method, Target(rate=random.choice((0.3, 0.5, 0.8)))) for _ in range(64)]
+    options = WorkerOptions(socket=str(tmp_path / "s"))
+    keeper = CompressorKeeper(options, command=CURRENT if is_real else COMMAND)
+    client = CompressorClient(options.socket, (method,))
+    async with asyncio.TaskGroup() as tasks:
+        running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
+        await until_ready(client)
+        together = await asyncio.gather(*(client.compress([job], 60) for job in jobs))
+        alone = [await client.compress([job], 60) for job in jobs]
+        for task in running:
+            task.cancel()
+    assert together == alone
+    assert all(outcome.tokens_after < outcome.tokens_before for [outcome] in alone)
+
+
+def prose(random: Random) -> str:
+    """Return 5 to 40 sentences of common words."""
+    words = ("the", "a", "fox", "dog", "report", "meeting", "was", "late", "held", "in", "Geneva", "said")
+    sentences = (
+        " ".join(random.choices(words, k=random.randint(4, 18))) for _ in range(random.randint(5, 40))
+    )
+    return " ".join(sentence.capitalize() + "." for sentence in sentences)
+
+
 async def test_a_method_that_could_not_be_prepared_is_tried_again_when_it_is_wanted(tmp_path: Path) -> None:
     """Its weights may be there by now; one that nobody wants any more is no error."""
     missing = Method("broken")
@@ -184,6 +230,12 @@ async def test_before_the_process_is_there_every_call_is_refused(tmp_path: Path)
     with pytest.raises(CompressorUnavailableError, match="compressor_starting"):
         client.fingerprint(HALVE)
     assert await refusal(client, "abcd") == "compressor_crashed"
+
+
+async def test_no_time_left_is_said_without_asking(tmp_path: Path) -> None:
+    """The cache may have taken all of it."""
+    client = CompressorClient(str(tmp_path / "none"), (HALVE,))
+    assert await refusal(client, "abcd", deadline_s=0.0) == "deadline"
 
 
 async def test_a_cancelled_caller_cancels_its_work(tmp_path: Path) -> None:

@@ -1,89 +1,164 @@
-"""The queue and the service of the compressor process; the process itself is in test_worker."""
+"""The service of the compressor process, without its process and threads; those are in test_worker."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from elision.compressors.base import Job, Method, Outcome, Target
-from elision.proxy.wire import Answer, Compress, Prepare
-from elision.proxy.worker_process import Service, Work, WorkerOptions, WorkQueue
+import pytest
 
-JOB = Job("abcd", Method("m"), Target(rate=0.5))
+from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.breaks import give_way
+from elision.compressors.errors import OutOfMemory, WeightsMissing
+from elision.proxy.wire import Answer, Compressed, Prepare, Prepared
+from elision.proxy.work_queue import Batch, Preparation, Request
+from elision.proxy.worker_process import Service, WorkerOptions
+from fakes.works import HALVE, Works
+
+BROKEN = Method("broken")
 
 
 @dataclass
-class Batches:
-    """An engine that remembers the sizes of its batches, and can be told to wait."""
+class Recorder:
+    """An engine that remembers its batches, and calls `during` in each, which may give way or fail."""
 
-    sizes: list[int] = field(default_factory=list)
-    wait: Callable[[], None] = lambda: None
+    during: Callable[[Sequence[Job]], None] = lambda _: None
+    batches: list[list[str]] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+
+    def load(self, method: Method) -> None:
+        self.steps.append(f"load {method.name}")
+        if method == BROKEN:
+            raise WeightsMissing("no weights here")
 
     def prepare(self, method: Method) -> str:
-        return method.name
+        self.steps.append(f"wake {method.name}")
+        return f"{method.name}:1"
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        self.sizes.append(len(jobs))
-        self.wait()
+        self.batches.append([job.text[:1] for job in jobs])
+        self.during(jobs)
         return [Outcome(job.text[:2], 4, 2, (), "m", "f") for job in jobs]
 
 
-def work(number: int, jobs: int = 1, *, replies: list[Answer] | None = None, expires_s: float = 60.0) -> Work:
-    told: list[Answer] = [] if replies is None else replies
-    question = Compress(number, (JOB,) * jobs, expires_s)
-    return Work(question, told.append, time.monotonic() + expires_s)
+def service(engine: Recorder, *, stuck_after_s: float = 60.0) -> Service:
+    return Service(engine, WorkerOptions(socket="", stuck_after_s=stuck_after_s))
 
 
-def ids(works: Sequence[Work]) -> list[int]:
-    return [item.question.id for item in works]
+def works() -> Works:
+    return Works(now=time.monotonic())
 
 
-def test_what_waits_is_taken_together() -> None:
-    """So that requests share a batch."""
-    queue = WorkQueue(limit=9)
-    for number in range(3):
-        assert queue.put(work(number))
-    assert ids(queue.take()) == [0, 1, 2]
+def batch(*requests: Request) -> Batch:
+    """Return all texts of some requests as one batch."""
+    tasks = tuple((request, index) for request in requests for index in range(len(request.sizes)))
+    return Batch(HALVE, tasks, sum(sum(request.sizes) for request in requests), 0.0)
 
 
-def test_a_batch_is_bounded_and_order_is_kept() -> None:
-    """256 jobs, but one request always fits."""
-    queue = WorkQueue(limit=9)
-    for number, jobs in enumerate((200, 57, 1, 999)):
-        queue.put(work(number, jobs))
-    assert [ids(queue.take()) for _ in range(3)] == [[0], [1, 2], [3]]
+def test_a_request_is_answered_once_when_its_last_text_is_done() -> None:
+    """Its texts may be in several batches; outcomes come in their order."""
+    made, done = works(), service(Recorder())
+    request = made.request(1, 1, 1, 1)
+    done.do(Batch(HALVE, ((request, 2), (request, 0)), 2, 0.0))
+    assert made.listener.answers == []
+    done.do(Batch(HALVE, ((request, 1),), 1, 0.0))
+    [answer] = made.listener.answers
+    assert isinstance(answer, Compressed)
+    assert [outcome.text for outcome in answer.outcomes] == ["aa", "bb", "cc"]
 
 
-def test_a_preparation_is_taken_alone_and_never_refused() -> None:
-    """Weights load between batches."""
-    queue = WorkQueue(limit=1)
-    queue.put(work(1))
-    assert not queue.put(work(2))
-    assert queue.put(Work(Prepare(3, ()), lambda _: None, float("inf")))
-    assert [ids(queue.take()) for _ in range(2)] == [[1], [3]]
+def test_a_failing_text_fails_its_own_request_only() -> None:
+    """The batch's requests are run again one by one; a lack of memory has its own word."""
+
+    def fail(jobs: Sequence[Job]) -> None:
+        if any(len(job.text) == 8 for job in jobs):
+            raise ValueError("a text that must not be told")
+        if any(len(job.text) == 12 for job in jobs):
+            raise OutOfMemory("no memory for a text of 12 characters")
+
+    made = works()
+    service(Recorder(fail)).do(batch(made.request(1, 1), made.request(2, 2), made.request(3, 3)))
+    assert made.listener.told == [(1, ""), (2, "compressor_error"), (3, "out_of_memory")]
+    assert "must not be told" not in str(made.listener.answers)
 
 
-def test_expired_and_cancelled_work_is_not_done() -> None:
-    """The late one is told so, nobody listens for the cancelled one."""
-    engine = Batches()
-    service = Service(engine, WorkerOptions(socket=""))
-    replies: list[Answer] = []
-    late, live, cancelled = (
-        work(1, replies=replies, expires_s=-1),
-        work(2, replies=replies),
-        work(3, replies=replies),
-    )
-    cancelled.cancelled = True
-    service.do([late, live, cancelled])
-    assert engine.sizes == [1]
-    assert [(type(answer).__name__, answer.id) for answer in replies] == [("Failed", 1), ("Compressed", 2)]
+def test_work_that_nobody_waits_for_is_given_up_between_its_steps() -> None:
+    """A long text is not read to its end once its request expired; the rest of it is not begun."""
+    made = works()
+    request = made.request(1, 1)
+    steps: list[str] = []
+
+    def read(jobs: Sequence[Job]) -> None:
+        for step in "abc":
+            give_way()
+            steps.append(step)
+            request.expires = 0.0
+
+    service(Recorder(read)).do(batch(request))
+    assert (steps, made.listener.told) == (["a"], [(1, "deadline")])
 
 
-def test_a_service_is_stuck_only_while_a_batch_runs_too_long() -> None:
+def test_a_batch_goes_on_while_anybody_waits_for_part_of_it() -> None:
+    """And answers those; nobody hears an answer twice."""
+    made = works()
+    left, stays = made.request(1, 1), made.request(2, 1)
+    left.over = True
+    service(Recorder(lambda _: give_way())).do(batch(left, stays))
+    assert made.listener.told == [(2, "")]
+
+
+def test_what_is_short_and_urgent_is_done_in_the_breaks_of_what_is_long() -> None:
+    """By the same engine, before the long one ends; and no third within that."""
+    made = works()
+    long, short = made.request(1, 5000), made.request(2, 1)
+    done = service(Recorder())
+    begun: list[int] = []
+
+    def read(jobs: Sequence[Job]) -> None:
+        begun.append(len(jobs[0].text))
+        if len(begun) == 1:
+            done.submit(short)
+        give_way()
+
+    engine = Recorder(read)
+    done = service(engine)
+    long.urgency = time.monotonic() + 60
+    done.do(batch(long))
+    assert begun == [20_000, 4]
+    assert made.listener.told == [(2, ""), (1, "")]
+
+
+def test_weights_are_loaded_apart_and_woken_between_batches() -> None:
+    """What cannot be loaded is not tried again on the thread that computes."""
+    engine = Recorder()
+    done = service(engine)
+    answers: list[Answer] = []
+    done.load(Preparation(Prepare(1, (BROKEN, HALVE)), answers.append))
+    assert (engine.steps, answers) == (["load broken", "load halve"], [])
+    done.do(done.next_work())
+    assert engine.steps[2:] == ["wake halve"]
+    assert answers == [Prepared(1, ("", "halve:1"), ("no weights here", ""))]
+
+
+@pytest.mark.parametrize(("patience_s", "seen"), [(-1.0, True), (60.0, False)])
+def test_a_service_is_stuck_only_while_a_batch_runs_too_long(patience_s: float, seen: bool) -> None:
     """Idle is not stuck."""
-    engine = Batches()
-    service = Service(engine, WorkerOptions(socket="", stuck_after_s=-1.0))
-    seen: list[bool] = []
-    engine.wait = lambda: seen.append(service.stuck)
-    assert not service.stuck
-    service.do([work(1)])
-    assert (seen, service.stuck) == ([True], False)
+    states: list[bool] = []
+    done = service(Recorder(lambda _: states.append(done.stuck)), stuck_after_s=patience_s)
+    assert not done.stuck
+    done.do(batch(works().request(1, 1)))
+    assert (states, done.stuck) == ([seen], False)
+
+
+def test_a_long_text_that_goes_on_is_not_stuck() -> None:
+    """Patience begins anew with every step."""
+    states: list[bool] = []
+
+    def read(jobs: Sequence[Job]) -> None:
+        time.sleep(0.06)
+        states.append(done.stuck)
+        give_way()
+        states.append(done.stuck)
+
+    done = service(Recorder(read), stuck_after_s=0.05)
+    done.do(batch(works().request(1, 1)))
+    assert states == [True, False]
