@@ -40,6 +40,8 @@ from elision.compressors.protect import CLASSES, DEFAULT_CLASSES, check_classes,
         ("dates", "on 12 May 1987, May 3rd, 2020-01-02T03:04:05Z at 10:30 am", None),
         ("negations", "do not, don't, never without; ohne, sans, no", None),
         ("negations", "notable cannonade", []),
+        ("negations", "Do NOT. Didn’t, DON'T; Never only if", ["NOT", "Didn’t", "DON'T", "Never", "only if"]),
+        ("paths", "see a.b.test.py, x/y.md and .py alone", ["a.b.test.py", "x/y.md"]),
         (
             "quantifiers",
             "only 3, at least one, no more than all",
