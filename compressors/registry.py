@@ -208,6 +208,17 @@ def _rows() -> dict[str, Row]:
             # The published checkpoints learnt from transcripts of meetings in English.
             _ENGLISH_PROSE,
         ),
+        "frequency": Row(
+            _frequency,
+            {
+                "level": Option("word", ("word", "phrase", "sentence")),
+                "agg": Option("mean", ("mean", "sum")),
+                "table": Option("built_in", ("built_in", "wordfreq")),
+                "language": Option("en"),
+                **FORCED_OPTIONS,
+            },
+            _ENGLISH_PROSE,
+        ),
         "selective_context": Row(
             _selective_context,
             {
@@ -239,6 +250,17 @@ def _llmlingua2(resources: Resources, options: Mapping[str, OptionValue]) -> Com
     from elision.compressors.llmlingua2 import NAME, LLMLingua2, Options
 
     scorer = LLMLingua2(classifier, Options.read(options))
+    return Extractive(NAME, scorer, resources.counters, Forced.read(options))
+
+
+def _frequency(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
+    from elision.compressors.extractive import Extractive
+    from elision.compressors.forced import Forced
+    from elision.compressors.frequency import NAME, Frequency, Table
+    from elision.compressors.units import Agg, Level
+
+    table = Table.read(str(options["table"]), str(options["language"]))
+    scorer = Frequency(table, Level(str(options["level"])), Agg(str(options["agg"])))
     return Extractive(NAME, scorer, resources.counters, Forced.read(options))
 
 
