@@ -7,10 +7,11 @@ their own (`elision.proxy.workers`), which share one compressor process and one 
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from ipaddress import ip_network
 
@@ -43,6 +44,7 @@ def serve(settings: Settings) -> int:
         ConfigError: a policy file is wrong.
     """
     ignore_hangup()
+    allow_files()
     logs.configure(settings.log.format, settings.log.level)
     policies = policies_of(settings)
     if settings.workers > 1:
@@ -166,6 +168,13 @@ async def _handler(
             body_limit_bytes=settings.limits.body_mib * _MIB,
         )
     )
+
+
+def allow_files() -> None:
+    """Raise the limit of open files as far as it goes: a request takes two, and 1,024 is a usual default."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems know a limit and refuse to be set to it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def ignore_hangup() -> None:

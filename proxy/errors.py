@@ -10,6 +10,9 @@ Operators' errors are `elision.config.errors.ConfigError`; compressors' are
 not an error here: it passes untouched.
 """
 
+import errno
+import os
+import socket
 import ssl
 import traceback
 
@@ -59,8 +62,10 @@ class OwnError(ProxyError):
     kind = "elision_error"
 
 
-def connect_error(error: OSError, host: str) -> UpstreamError:
+def connect_error(error: OSError, host: str) -> ProxyError:
     """Translate why there is no connection into what the client of the proxy is told.
+
+    Without file descriptors nobody can be reached, which is no upstream's fault.
 
     Args:
         error: a timeout, a failed TLS handshake, or what the operating system said.
@@ -68,10 +73,17 @@ def connect_error(error: OSError, host: str) -> UpstreamError:
     """
     if isinstance(error, TimeoutError):
         return UpstreamError(504, "upstream_connect_timeout", f"Could not connect to {host} in time.")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = getattr(error, "verify_message", "") or "it could not be verified"
+        message = f"The certificate of {host} is not trusted: {reason.rstrip('.')}."
+        return UpstreamError(502, "upstream_tls_error", message)
     if isinstance(error, ssl.SSLError):
-        return UpstreamError(502, "upstream_tls_error", f"The TLS handshake with {host} failed.")
-    reason = error.strerror or type(error).__name__
-    return UpstreamError(502, "upstream_unreachable", f"Could not connect to {host}: {reason}.")
+        reason = getattr(error, "reason", "") or type(error).__name__
+        return UpstreamError(502, "upstream_tls_error", f"The TLS handshake with {host} failed: {reason}.")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        message = "Elision has no file descriptors left. Ask again in a moment; its limit is `ulimit -n`."
+        return OwnError(503, "out_of_files", message, retry_after_s=1)
+    return UpstreamError(502, "upstream_unreachable", f"Could not connect to {host}: {_said(error)}.")
 
 
 def upstream_error(error: Exception, host: str) -> UpstreamError:
@@ -88,7 +100,17 @@ def upstream_error(error: Exception, host: str) -> UpstreamError:
         return UpstreamError(502, "upstream_tls_error", f"The TLS connection to {host} failed.")
     if isinstance(error, EOFError):
         return UpstreamError(502, "upstream_disconnected", f"{host} closed the connection without an answer.")
-    return UpstreamError(502, "upstream_error", f"The exchange with {host} failed: {type(error).__name__}.")
+    if isinstance(error, OSError):
+        return UpstreamError(502, "upstream_error", f"The connection to {host} broke: {_said(error)}.")
+    message = f"{host} gave an answer that is not valid HTTP/1.1, or has a head beyond limits.header_kib."
+    return UpstreamError(502, "upstream_error", message)
+
+
+def _said(error: OSError) -> str:
+    """Return what the system says of an error; texts of libraries would add addresses."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "the name is not known"
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def where(error: BaseException) -> str:

@@ -67,6 +67,10 @@ class ClientRequest(web.BaseRequest):
             return False
         return super().keep_alive and not self._message.chunked
 
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """Name us in answers of our own; aiohttp would name its version and Python's."""
+        response.headers["Server"] = "elision"
+
 
 class ClientConnection(RequestHandler):
     """aiohttp's side of one connection, with errors in OpenAI's shape and nothing of a client in the log.

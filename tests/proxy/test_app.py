@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -103,6 +104,22 @@ async def test_a_stream_under_way_is_finished_before_the_end() -> None:
             assert b"last\r\n0\r\n\r\n" in await reader.read()
             assert await running.process.wait() == 0
         writer.close()
+
+
+async def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    """A request takes two; 1,024, which a shell often gives, would be few hundred streams."""
+    async with RawUpstream(echo) as upstream:
+        command = (
+            f"ulimit -Sn 256; exec {sys.executable} -m elision.proxy serve --port 0 --upstream {upstream.url}"
+        )
+        process = await asyncio.create_subprocess_shell(command, stderr=asyncio.subprocess.PIPE)
+        assert process.stderr is not None
+        await process.stderr.readline()
+        told = Path(f"/proc/{process.pid}/limits").read_text()
+        process.terminate()
+        assert await process.wait() == 0
+    soft, hard = next(line for line in told.splitlines() if line.startswith("Max open files")).split()[3:5]
+    assert soft == hard
 
 
 async def test_a_taken_port_is_one_line_and_exit_code_3() -> None:

@@ -1,6 +1,8 @@
 """Whose fault, in OpenAI's shape."""
 
+import errno
 import json
+import socket
 import ssl
 
 import httptools
@@ -17,6 +19,7 @@ from elision.proxy.errors import OwnError, RequestError, UpstreamError, connect_
         (ssl.SSLCertVerificationError("secret text"), 502, "upstream_tls_error"),
         (OSError(111, "Connection refused"), 502, "upstream_unreachable"),
         (OSError("secret text"), 502, "upstream_unreachable"),
+        (socket.gaierror(-2, "Name or service not known"), 502, "upstream_unreachable"),
     ],
 )
 def test_every_failure_to_connect_has_a_status_and_a_code(error: OSError, status: int, code: str) -> None:
@@ -25,6 +28,22 @@ def test_every_failure_to_connect_has_a_status_and_a_code(error: OSError, status
     assert (told.status, told.code) == (status, code)
     assert "api.example" in told.message
     assert "secret" not in told.message
+
+
+def test_the_system_says_why_and_addresses_stay_inside() -> None:
+    """asyncio's own words hold the address that was tried."""
+    refused = OSError(errno.ECONNREFUSED, "Connect call failed ('10.1.2.3', 443)")
+    assert (
+        connect_error(refused, "api.example").message
+        == "Could not connect to api.example: Connection refused."
+    )
+
+
+def test_running_out_of_files_is_our_own_fault() -> None:
+    """Not the upstream's; official clients ask again as told."""
+    told = connect_error(OSError(errno.EMFILE, "Too many open files"), "api.example")
+    assert isinstance(told, OwnError)
+    assert (told.status, told.code, told.retry_after_s) == (503, "out_of_files", 1)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ async def test_what_is_no_request_is_a_400_in_openais_shape_and_is_not_quoted(
     assert (got.status, error["type"], error["code"]) == (400, "invalid_request_error", "bad_request")
     assert "secret" not in caplog.text
     [told] = [record for record in caplog.records if "could not be read" in record.getMessage()]
+    assert got.value("server") == "elision"
     assert vars(told)["figures"] == {"request_id": got.value("x-elision-request-id")}
 
 
