@@ -11,6 +11,7 @@ Compared: the text, words, labels and counts; where the reference crashes, wheth
 
 import argparse
 import gzip
+import hashlib
 import json
 import random
 import sys
@@ -30,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from benchmarks.reference import Reference  # noqa: E402
-from fakes.golden_texts import OPTIONS, SENTENCES  # noqa: E402
+from fakes.golden_texts import OPTIONS, SENTENCES, golden_contexts  # noqa: E402
 from fakes.tiny_classifier import save_tiny_bert, save_tiny_xlmr  # noqa: E402
 
 _MAKERS = {"bert-base-multilingual-cased": save_tiny_bert, "xlm-roberta-large": save_tiny_xlmr}
@@ -52,17 +53,19 @@ def ours(compat: Compat, contexts: Sequence[str], options: Mapping[str, Any]) ->
         return str(error)
 
 
+def labelled(found: CompatResult) -> str:
+    """Return words and labels as the reference writes them."""
+    return "\t\t|\t\t".join(f"{word} {label}" for word, label in zip(found.words, found.labels, strict=True))
+
+
 def same(found: CompatResult | str, wanted: Mapping[str, Any]) -> bool:
     """Whether an answer of ours is the reference's; a refusal answers a crash."""
     if isinstance(found, str) or "crash" in wanted:
         return isinstance(found, str) and "crash" in wanted
-    labelled = "\t\t|\t\t".join(
-        f"{word} {label}" for word, label in zip(found.words, found.labels, strict=True)
-    )
     return (
         found.compressed_prompt == wanted["compressed_prompt"]
         and list(found.compressed_prompt_list) == wanted["compressed_prompt_list"]
-        and labelled == wanted["fn_labeled_original_prompt"]
+        and labelled(found) == wanted["fn_labeled_original_prompt"]
         and (found.origin_tokens, found.compressed_tokens)
         == (wanted["origin_tokens"], wanted["compressed_tokens"])
     )
@@ -129,16 +132,19 @@ def compare(name: str, texts: Sequence[str], folder: Path) -> Counter[str]:
     return outcome
 
 
-def golden(folder: Path, cases: Sequence[tuple[list[str], int]]) -> list[dict[str, Any]]:
-    """Return what the reference makes of each case: contexts, and the number of their options."""
-    kept = {"compressed_prompt", "compressed_prompt_list", "fn_labeled_original_prompt", "crash"}
-    kept |= {"origin_tokens", "compressed_tokens"}
+def golden(folder: Path, cases: Sequence[tuple[int, int, int]]) -> list[dict[str, Any]]:
+    """Return what the reference makes of each case: sentences from, to, and the number of the options."""
+    kept = {"compressed_prompt_list", "crash", "origin_tokens", "compressed_tokens"}
     rows = []
     with Reference(folder, 2) as reference:
-        for contexts, at in cases:
+        for first, last, at in cases:
+            contexts = golden_contexts(first, last, at)
             answer = reference.ask(contexts, OPTIONS[at])
             row = {name: answer[name] for name in answer if name in kept}
-            rows.append({"contexts": contexts, "options": at, **row})
+            if "crash" not in answer:
+                words = answer["fn_labeled_original_prompt"]
+                row["labelled_sha256"] = hashlib.sha256(words.encode()).hexdigest()
+            rows.append({"case": [first, last, at], **row})
     return rows
 
 
@@ -163,9 +169,9 @@ def main() -> int:
         for name, make in _MAKERS.items():
             folder = make(Path(room) / name)
             if told.golden:
-                cases = [([" ".join(SENTENCES)], at) for at in range(len(OPTIONS))]
-                cases += [(SENTENCES[at:][:4], at) for at in range(len(OPTIONS))]
-                rows[name] = golden(folder, [*cases, (["<|endoftext|> is a mark."], 0)])
+                every = range(len(OPTIONS))
+                cases = [*((0, len(SENTENCES), at) for at in every), *((at, at + 4, at) for at in every)]
+                rows[name] = golden(folder, cases)
                 continue
             outcome = compare(name, texts, folder)
             wrong += sum(count for kind, count in outcome.items() if kind.endswith("other"))

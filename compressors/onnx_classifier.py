@@ -7,6 +7,7 @@ Making a model (`export`) needs PyTorch and onnx; running one needs neither.
 """
 
 import hashlib
+import logging
 import os
 import tempfile
 import warnings
@@ -57,7 +58,7 @@ class OnnxClassifier:
             )
         try:
             session = _session(path)
-        except RuntimeError as error:
+        except _faults() as error:
             raise WeightsMissing(f"cannot load {path}: {error}") from error
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
@@ -109,13 +110,18 @@ def export(folder: Path, target: Path, tell: Callable[[str], None]) -> None:
         draft = Path(room) / "fp32.onnx"
         _trace(folder, draft)
         tell("quantise")
-        quantize_dynamic(
-            draft,
-            target,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
+        # It advises on the root logger to prepare graphs for another kind of quantisation.
+        logging.disable(logging.WARNING)
+        try:
+            quantize_dynamic(
+                draft,
+                target,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+            )
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def _trace(folder: Path, draft: Path) -> None:
@@ -157,6 +163,21 @@ def _sample(length: int, vocabulary: Vocabulary) -> "torch.Tensor":
 
     pad, size = vocabulary.ids["pad"], max(vocabulary.size, 2)
     return (torch.arange(length)[None] * 7919 + pad + 1) % (size - 1 - pad) + pad + 1
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime raises for a graph that it cannot load; they have no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = (
+        "Fail",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "InvalidArgument",
+        "NotImplemented",
+        "RuntimeException",
+    )
+    return tuple(getattr(state, name) for name in names)
 
 
 def _session(path: Path) -> "onnxruntime.InferenceSession":

@@ -168,11 +168,15 @@ def read_model(folder: Path, dtype: "torch.dtype", attention: str) -> "torch.nn.
             f"{folder} has no *.safetensors: download the weights, or save them with save_pretrained; "
             "pickled .bin files are not read"
         )
+    from pickle import UnpicklingError
+
+    from safetensors import SafetensorError
+
     try:
         if (folder / KOMPRESS_FILE).is_file():
             return _kompress(folder, dtype, attention).eval()
         return _classifier(folder, dtype, attention).eval()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise WeightsMissing(f"cannot load the weights in {folder}: {error}") from error
 
 
@@ -233,10 +237,11 @@ def _kompress(folder: Path, dtype: "torch.dtype", attention: str) -> "torch.nn.M
         def forward(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
             hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
             keep = torch.softmax(self.token_head(hidden).float(), -1)[..., 1]
-            if mask is not None:
-                # As if the text ended where it does: a convolution pads with zeros.
-                hidden = hidden * mask[..., None]
-            span = self.span_conv(hidden.transpose(1, 2)).squeeze(1).float()
+            # As if the text ended where it does: each convolution pads with zeros.
+            real = 1 if mask is None else mask[:, None]
+            wide, gelu, narrow, sigmoid = self.span_conv
+            inner = gelu(wide(hidden.transpose(1, 2) * real)) * real
+            span = sigmoid(narrow(inner)).squeeze(1).float()
             scored: torch.Tensor = keep * (0.5 + 0.5 * span)
             return scored
 

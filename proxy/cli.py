@@ -1,4 +1,4 @@
-"""The command line: `elision serve | compress | upstream`, and those of `cli_policies`.
+"""The command line: `elision serve | compress | upstream`, and those of `cli_policies` and `cli_models`.
 
 This module owns names of commands and flags, exit codes, and saying an error in one line with its
 remedy; the work is done by what it imports, inside the commands, so that `elision --version`
@@ -23,7 +23,7 @@ import typer
 from elision.compressors.errors import BadOption, CompressionError, UnknownMethod, WeightsMissing
 from elision.compressors.registry import DEFAULT_METHOD
 from elision.config.errors import ConfigError
-from elision.proxy import cli_policies
+from elision.proxy import cli_models, cli_policies
 from elision.proxy.commands import (
     EXIT_CANNOT_START,
     EXIT_USAGE,
@@ -167,6 +167,8 @@ for _command in (
     cli_policies.fingerprint,
 ):
     app.command()(_command)
+
+app.add_typer(cli_models.app, name="models")
 
 
 @app.command()

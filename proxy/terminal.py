@@ -3,7 +3,7 @@
 Pure but for what is called `print_...`. Decides nothing: outcomes, plans and policies come in, texts go out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
 
@@ -142,6 +142,16 @@ def budget_words(budget: Budget | None) -> str:
     if budget.rate is not None:
         return f"{budget.rate:g} of each {budget.scope}"
     return f"{budget.tokens} tokens" if budget.tokens is not None else "what the context window holds"
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO) -> None:
+    """Show rows of words under their columns."""
+    from rich.text import Text
+
+    table = _table(columns)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    _console(out).print(table)
 
 
 def _table(columns: Sequence[str], title: str = "") -> "Table":

@@ -32,3 +32,9 @@ OPTIONS: list[dict[str, Any]] = [
     {"target_token": 40, "use_context_level_filter": True, "force_context_ids": [0], "force_tokens": ["."]},
     {"rate": 0.6, "use_context_level_filter": True, "target_context": 2, "drop_consecutive": True},
 ]
+
+
+def golden_contexts(first: int, last: int, options: int) -> list[str]:
+    """Return the contexts of a golden case: sentences one by one where contexts are filtered."""
+    found = SENTENCES[first:last]
+    return found if OPTIONS[options].get("use_context_level_filter") else [" ".join(found)]
