@@ -48,6 +48,11 @@ class Extractive:
     def fingerprint(self) -> str:
         return self._scorer.fingerprint + self._forced.label
 
+    @property
+    def scorer(self) -> Scorer:
+        """What says how much each unit matters."""
+        return self._scorer
+
     def compress(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Outcome]:
         """Shorten each text to its target.
 

@@ -100,7 +100,7 @@ def test_another_packages_method_is_found(tmp_path: Path) -> None:
     code = (
         "from elision.compressors import compress\n"
         "from elision.compressors.registry import abilities\n"
-        "print(compress('abc', method='reverse', rate=0.5, loud=True).text)\n"
+        "print(compress('abc', method='reverse', rate=0.5, options={'loud': True}).text)\n"
         "print(abilities()['reverse'].needs_target, sorted(abilities()['reverse'].text_kinds))\n"
     )
     done = subprocess.run(
