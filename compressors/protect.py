@@ -22,51 +22,41 @@ from elision.compressors.protect_blocks import (
     find_tables,
     find_yaml,
 )
+from elision.compressors.protect_words import (
+    ENDS,
+    FAR_NEGATIONS,
+    HAN_NUMBER,
+    MONTH,
+    NEGATIONS,
+    NEGATIVE_PARTS,
+    NUMBER,
+    QUANTIFIERS,
+    STARTS,
+    WORD_ENDS,
+)
 
 Finder = Callable[[str], Iterator[tuple[int, int]]]
 
-_MONTH = (
-    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?"
-    r"|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
-)
-_UNIT = (
-    r"(?:%|‰|°\s?[CFK]?|[kKMGTP]i?[bB](?:/s)?|[munkMG]?(?:m|g|s|W|V|A|Hz|J|L|l)|cm|mm|km|kg|mg|µm|μs|ms|ns|min|h|hrs?|"
-    r"hours?|minutes?|seconds?|days?|weeks?|months?|years?|mph|km/h|ft|in|lbs?|oz|px|x|"
-    r"percent|per cent|thousand|million|billion|trillion|dollars?|euros?|pounds?|USD|EUR|GBP|JPY|CNY|"
-    r"[€$£¥₹]|万|亿|元|円|年|月|日)"
-)
-_NUMBER = (
-    r"(?<![\w.])[-+±~≈<>≤≥]?[€$£¥₹]?(?>\d+(?:[.,:/'’]\d+)*+)(?:[eE][-+]?\d++)?"
-    rf"(?:st|nd|rd|th)?(?:[ \u00a0]?{_UNIT}(?!\w))?"
-)
 _DATE = (
-    rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s{_MONTH}\b\.?(?:,?\s\d{{4}}\b(?!-))?"
-    rf"|\b{_MONTH}\b\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s\d{{4}}\b(?!-))?"
-    r"|\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d++)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
-    r"|\b\d{1,2}:\d{2}(?::\d{2})?\s?[aApP]\.?[mM]\b\.?"
+    rf"{STARTS}\d{{1,2}}(?:st|nd|rd|th|\.|º)?\s(?:de\s)?{MONTH}\b\.?(?:,?\s(?:de\s)?\d{{4}}\b(?!-))?"
+    rf"|\b{MONTH}\b\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s\d{{4}}\b(?!-))?"
+    rf"|{STARTS}\d{{4}}-\d{{2}}-\d{{2}}"
+    r"(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d++)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
+    rf"|{STARTS}\d{{1,2}}:\d{{2}}(?::\d{{2}})?\s?[aApP]\.?[mM]\b\.?"
 )
-_NEGATIONS = (
-    "no, not, never, none, nothing, nobody, nowhere, neither, nor, without, unless, except, cannot, only if, "
-    "nunca, jamás, ninguno, ninguna, ningún, nada, nadie, tampoco, sin, salvo, excepto, "
-    "nicht, kein, keine, keinem, keinen, keiner, keines, keins, nie, niemals, nichts, niemand, ohne, außer, "
-    "weder, ne, pas, jamais, aucun, aucune, aucuns, aucunes, rien, personne, sans, sauf, ni"
-)
-_NEGATIVE_PARTS = r"\bn['’](?=\w)|[不没沒无無未非别]|ない|ません"
 _NOT_SHORT = re.compile(r"(?<=[nN])['’][tT]\b")
 _WORD_BEFORE = re.compile(r"[A-Za-z]{1,40}\Z")
-_QUANTIFIERS = (
-    "only, exactly, all, every, both, twice, half, at least, at most, up to, more than, fewer than, "
-    "less than, no more than, no fewer than, no less than, not more than, not less than, "
-    "nur, mindestens, höchstens, genau, alle, aller, alles, jede, jedem, jeden, jeder, jedes, beide, beiden, "
-    "seulement, au moins, au plus, exactement, tous, toutes, chaque, "
-    "solo, sólo, al menos, como máximo, exactamente, todos, todas, cada"
-)
 _FILE_ENDING = re.compile(
-    r"\.(?:py|js|ts|json|ya?ml|toml|md|txt|csv|html?|css|c|h|cpp|rs|go|java|sh|sql|pdf|xml|log|ini|cfg|lock)\b"
+    r"\.(?:py|js|ts|json|ya?ml|toml|md|txt|csv|html?|css|c|h|cpp|rs|go|java|sh|sql|pdf|xml|log|ini|cfg|lock)(?![A-Za-z0-9_])"
 )
-_FILE_BEFORE = re.compile(r"(?<![\w./@-])[\w./@-]{1,250}\Z")
+# Letters of scripts with spaces: before a name Han and Kana may stand unspaced.
+_NAMES = "A-Za-z0-9_\u00a1-\u0dff-"
+_FILE_BEFORE = re.compile(rf"(?<![{_NAMES}./@])[{_NAMES}./@]{{1,250}}\Z")
 _LONGEST_FILE = 300
-_PATH = re.compile(r"(?<![\w/.~])(?:~|\.{1,2})?(?:/[\w.@+-]++){2,}+/?|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]++")
+_PATH = re.compile(
+    rf"(?<![A-Za-z0-9_/.~])(?:~|\.{{1,2}})?(?:/[\w.@+-]++){{2,}}+/?|{STARTS}[A-Za-z]:\\[^\s\"'<>|]++"
+)
+_DOMAIN = r"\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+)++"
 _PATTERN = "re:"
 _PATTERN_LENGTH = 500
 _PATTERN_MEMORY = 1 << 20
@@ -154,6 +144,17 @@ def _pattern(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> Finder:
     return find
 
 
+def _far(near: Finder, far: Finder) -> Finder:
+    """Look for what only scripts other than Latin have where a text has more than ASCII."""
+
+    def find(text: str) -> Iterator[tuple[int, int]]:
+        yield from near(text)
+        if not text.isascii():
+            yield from far(text)
+
+    return find
+
+
 def _words(words: str, others: str = "") -> Finder:
     """Find whole words, as they are, capitalised or in capitals.
 
@@ -166,7 +167,7 @@ def _words(words: str, others: str = "") -> Finder:
             groups.setdefault(form[0], set()).add(re.escape(form[1:]))
     longest_first = {first: sorted(rest, key=lambda end: (-len(end), end)) for first, rest in groups.items()}
     branches = (f"{first}(?:{'|'.join(rest)})" for first, rest in sorted(longest_first.items()))
-    pattern = rf"\b(?:{'|'.join(branches)})\b"
+    pattern = rf"\b(?:{'|'.join(branches)}){WORD_ENDS}"
     return _pattern(f"{pattern}|{others}" if others else pattern)
 
 
@@ -188,7 +189,7 @@ def _find_paths(text: str) -> Iterator[tuple[int, int]]:
             done = match.end()
 
 
-_whole_negations = _words(_NEGATIONS, _NEGATIVE_PARTS)
+_whole_negations = _far(_words(NEGATIONS, r"\bn['’](?=\w)"), _words(FAR_NEGATIONS, NEGATIVE_PARTS))
 
 CLASSES: MappingProxyType[str, Finder] = MappingProxyType(
     {
@@ -201,33 +202,34 @@ CLASSES: MappingProxyType[str, Finder] = MappingProxyType(
         "headings": find_headings,
         "list_markers": find_list_markers,
         "urls": _pattern(
-            r"\b(?:https?|ftp|file|wss?|mailto|ssh|git|s3|gs):(?://)?[^\s<>\"'`]++|\bwww\.[^\s<>\"'`]++"
+            rf"{STARTS}(?:(?:https?|ftp|file|wss?|mailto|ssh|git|s3|gs):(?://)?|www\.)"
+            r"[^\s<>\"'`。，、！？；（）「」『』【】《》]++"
         ),
-        "emails": _pattern(r"(?<![\w.+-])[\w.+-]{1,64}+@\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+)++"),
+        "emails": _pattern(rf"(?<![{_NAMES}.+])[{_NAMES}.+]{{1,64}}+@{_DOMAIN}"),
         "paths": _find_paths,
         "identifiers": _pattern(
-            r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
-            r"|\b(?=[a-f]*+\d)[0-9a-f]{7,128}+\b|\b0x[0-9a-fA-F]++\b"
-            r"|\b(?=[A-Za-z]{1,32}[-_]?\d)[A-Z][A-Za-z]*+[-_]?\d[\w-]*+"
-            r"|\b[A-Za-z][A-Za-z0-9]*+_\w++|\b[a-z]++[A-Z]\w*+"
+            rf"{STARTS}[0-9a-fA-F]{{8}}-(?:[0-9a-fA-F]{{4}}-){{3}}[0-9a-fA-F]{{12}}{ENDS}"
+            rf"|{STARTS}(?=[a-f]*+\d)[0-9a-f]{{7,128}}+{ENDS}|{STARTS}0x[0-9a-fA-F]++{ENDS}"
+            rf"|{STARTS}(?=[A-Za-z]{{1,32}}[-_]?\d)[A-Z][A-Za-z]*+[-_]?\d[A-Za-z0-9_-]*+"
+            rf"|{STARTS}[A-Za-z][A-Za-z0-9]*+_[A-Za-z0-9_]++|{STARTS}[a-z]++[A-Z][A-Za-z0-9_]*+"
         ),
         "versions": _pattern(
-            r"(?<![\w.])v?\d++(?:\.\d++){1,4}+(?:[-+.]?(?:alpha|beta|rc|dev|post|[ab])[\w.]*+)?"
+            r"(?<![A-Za-z0-9_.])v?\d++(?:\.\d++){1,4}+(?:[-+.]?(?:alpha|beta|rc|dev|post|[ab])[\w.]*+)?"
         ),
-        "numbers": _pattern(_NUMBER),
+        "numbers": _far(_pattern(NUMBER), _pattern(HAN_NUMBER)),
         "dates": _pattern(_DATE),
         "negations": _find_negations,
-        "quantifiers": _words(_QUANTIFIERS),
+        "quantifiers": _words(QUANTIFIERS),
         "placeholders": _pattern(
             r"\{\{[^{}\n]{1,200}\}\}|\$?\{[A-Za-z_][\w.]{0,80}\}|<[A-Za-z_][\w -]{0,60}>"
-            r"|%\([a-z_]\w{0,60}\)[sdf]|%[sdif]\b|(?<![\w$])\$[A-Z_][A-Z0-9_]{1,60}\b|<\|[^|\n]{1,60}\|>|\[(?:SEP|CLS|MASK|PAD|UNK|INST|/INST)\]"
+            r"|%\([a-z_]\w{0,60}\)[sdf]|%[sdif](?![A-Za-z0-9_])|(?<![A-Za-z0-9_$])\$[A-Z_][A-Z0-9_]{1,60}\b|<\|[^|\n]{1,60}\|>|\[(?:SEP|CLS|MASK|PAD|UNK|INST|/INST)\]"
         ),
         "citations": _pattern(r"\[(?:\d{1,4}(?:\s?[-–,;]\s?)?){1,20}\]|\[\^[\w-]{1,40}\]|\[@[\w:-]{1,80}\]"),
         "latex": _pattern(
             r"\$\$[^$]{1,4000}\$\$|\$[^$\s](?:[^$\n]{0,400}[^$\s\n])?\$(?!\d)|\\\([^\n]{1,400}?\\\)"
             r"|\\\[[^\]]{1,4000}\\\]|\\[A-Za-z]++(?:\{[^{}\n]{0,400}\})*+"
         ),
-        "mentions": _pattern(r"(?<![\w@])@\w[\w.-]{0,62}+|(?<![\w#&])#\w{1,62}+"),
+        "mentions": _pattern(r"(?<![A-Za-z0-9_@])@\w[\w.-]{0,62}+|(?<![A-Za-z0-9_#&])#\w{1,62}+"),
     }
 )
 

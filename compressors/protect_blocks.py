@@ -13,9 +13,11 @@ from collections.abc import Iterator
 Range = tuple[int, int]
 
 _FENCE = re.compile(r"^[ \t]{0,3}(?P<mark>```+|~~~+)[^\n]*$", re.MULTILINE)
-# What follows the bracket must look like JSON; a log's `[12:30] ...` costs no attempt.
+# What follows the bracket must look like JSON; a log's `[12:30] ...` costs no attempt. Within a line
+# only what nothing else looks like: `[1, 2]` is a citation there, `{}` a placeholder.
 _JSON_LINE = re.compile(
-    r"^[ \t]{0,8}(?P<open>\{\s*+[\"}]|\[\s*+(?:[\[{\"\]]|-?\d[\d.eE+-]*+\s*+[,\]]|true|false|null))",
+    r"^[ \t]{0,8}(?P<open>\{\s*+[\"}]|\[\s*+(?:[\[{\"\]]|-?\d[\d.eE+-]*+\s*+[,\]]|true|false|null))"
+    r"|(?P<within>\{\s*+\"[^\"\n]{0,200}+\"\s*+:|\[\s*+\{\s*+\")",
     re.MULTILINE,
 )
 # An integer of many digits is slow to read, and its value is of no interest here.
@@ -52,14 +54,14 @@ def find_fences(text: str) -> Iterator[Range]:
 
 
 def find_json(text: str) -> Iterator[Range]:
-    """Yield JSON objects and arrays that begin a line.
+    """Yield JSON objects and arrays that begin a line, and within lines those that hold pairs.
 
     What cannot be read costs its length; when failures have cost eight times the text, the rest
     is yielded as one span, so that hostile input is kept rather than cut or studied.
     """
     budget, done = _JSON_BUDGET * len(text) + _JSON_DEEP, 0
     for line in _JSON_LINE.finditer(text):
-        start = line.start("open")
+        start = max(line.start("open"), line.start("within"))
         if start < done:
             continue
         try:

@@ -20,6 +20,7 @@ from elision.compressors.protect import CLASSES, DEFAULT_CLASSES, check_classes,
         ("code", "never closed\n```\nx", ["```\nx"]),
         ("inline_code", "use `a b` or ``c`` now", ["`a b`", "``c``"]),
         ("json", 'see\n{"a": [1,\n 2]}\nand [ x', ['{"a": [1,\n 2]}']),
+        ("json", 'the body {"a": [1, 2]} and [{"b": 2}], not {} or [3]', ['{"a": [1, 2]}', '[{"b": 2}]']),
         ("json", "{" * 3 + '\n{"a": 1}', ['{"a": 1}']),
         ("urls", "at https://a.b/c?d=1&e=%20#f, or www.x.org", ["https://a.b/c?d=1&e=%20#f,", "www.x.org"]),
         ("emails", "to jo.x+y@mail.example.org now", ["jo.x+y@mail.example.org"]),
@@ -37,6 +38,19 @@ from elision.compressors.protect import CLASSES, DEFAULT_CLASSES, check_classes,
         ("versions", "from v1.2.3 to 2.0.0-rc1 now", ["v1.2.3", "2.0.0-rc1"]),
         ("numbers", "of 3.5 km, $1,200.50 and -7 %, 12th", ["3.5 km", "$1,200.50", "-7 %", "12th"]),
         ("numbers", "about 12 million people in 1987", ["12 million", "1987"]),
+        (
+            "numbers",
+            "共3万人，2024年5月3日，二〇二四年三百公里，第三",
+            ["3万人", "2024年5月3日", "二〇二四年三百公里", "第三"],
+        ),
+        ("numbers", "約3.5キロ 3만 명 ๑๒ ล้านบาท ٣٫٥ مليون", ["3.5キロ", "3만", "๑๒ ล้านบาท", "٣٫٥ مليون"]),
+        ("numbers", "5 млн руб. и 12,5 кг, 3 Mio. Euro", ["5 млн", "12,5 кг", "3 Mio."]),
+        ("urls", "见https://a.b/c?d=1，和www.x.org。", ["https://a.b/c?d=1", "www.x.org"]),
+        ("emails", "写信给jo@mail.example.org。 почта@пример.рф", ["jo@mail.example.org", "почта@пример.рф"]),
+        ("identifiers", "调用get_user函数和fooBar的CVE-2025-62164", ["get_user", "fooBar", "CVE-2025-62164"]),
+        ("paths", "在/etc/nginx/conf下的main.py文件", ["/etc/nginx/conf下的main.py文件"]),
+        ("versions", "版本v1.2.3的", ["v1.2.3"]),
+        ("negations", "это не так, لا أعرف, לא, नहीं है, 不是, ではない, ไม่รู้, 하지 않다", None),
         ("dates", "on 12 May 1987, May 3rd, 2020-01-02T03:04:05Z at 10:30 am", None),
         ("negations", "do not, don't, never without; ohne, sans, no", None),
         ("negations", "notable cannonade", []),
@@ -58,6 +72,9 @@ from elision.compressors.protect import CLASSES, DEFAULT_CLASSES, check_classes,
 def test_each_class_finds_its_own(name: str, text: str, expected: list[str] | None) -> None:
     """Whole things: no address without its end, no number without its unit."""
     found = [text[s.start : s.end] for s in find_spans(text, (name,))]
+    if name == "negations" and text.startswith("это"):
+        assert found == ["не", "لا", "לא", "नहीं", "不", "ない", "ไม่", "않"]
+        return
     wanted = {
         "dates": ["12 May 1987", "May 3rd", "2020-01-02T03:04:05Z", "10:30 am"],
         "negations": ["not", "don't", "never", "without", "ohne", "sans", "no"],
