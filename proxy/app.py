@@ -166,6 +166,7 @@ async def _handler(
             admin=Admin(parts.readiness if parts is not None else _always_ready, metrics.text),
             teams=Teams(parts.live if parts is not None else None, _trusted(settings)),
             body_limit_bytes=settings.limits.body_mib * _MIB,
+            compress=parts.compress if parts is not None else None,
         )
     )
 

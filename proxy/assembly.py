@@ -21,6 +21,7 @@ from elision.config.settings import Settings
 from elision.policies.model import KEEP
 from elision.proxy.admin import Readiness
 from elision.proxy.cache import CacheBackend, MemoryCache
+from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
@@ -92,6 +93,7 @@ class PolicyParts:
     """
 
     rewriter: Rewriter
+    compress: CompressEndpoint
     readiness: Callable[[], Readiness]
     live: LivePolicies
     watch: PolicyWatch
@@ -142,8 +144,9 @@ async def with_policies(
             "policies": _state(live),
         }
 
-    rewriter = PolicyRewriter(Planner(live, counters.counter_for), pipeline)
-    return PolicyParts(rewriter, readiness, live, watch)
+    planner = Planner(live, counters.counter_for)
+    rewriter, compress = PolicyRewriter(planner, pipeline), CompressEndpoint(live, planner, pipeline)
+    return PolicyParts(rewriter, compress, readiness, live, watch)
 
 
 def watch_over(settings: Settings, live: LivePolicies, changed: Callable[[PolicySet], None]) -> PolicyWatch:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -27,6 +28,9 @@ from elision.proxy.teams import Teams
 from elision.proxy.tunnel import UPGRADE, RawBytes, both_ways, pump, wants_upgrade
 from elision.proxy.upstream import UpstreamRequest, UpstreamResponse
 
+if TYPE_CHECKING:  # without policies nothing of what applies them is loaded
+    from elision.proxy.compress_endpoint import CompressEndpoint
+
 _REJECTED = frozenset((400, 422))
 """Statuses that a rewritten body may have caused; the original is then sent once instead."""
 
@@ -41,6 +45,7 @@ class Deps:
     admin: Admin
     teams: Teams
     body_limit_bytes: int
+    compress: "CompressEndpoint | None" = None
 
 
 @dataclass(slots=True)
@@ -103,6 +108,9 @@ class Handler:
             self._record(exchange)
 
     async def _served(self, exchange: Exchange) -> web.StreamResponse:
+        compress = self._deps.compress
+        if compress is not None and compress.takes(exchange.ask()):
+            return await self._compressed(exchange, compress)
         await self._choose(exchange)
         response = await self._answered(exchange)
         if isinstance(response, web.Response):
@@ -112,6 +120,18 @@ class Handler:
         finally:
             response.close()
 
+    async def _compressed(self, exchange: Exchange, compress: "CompressEndpoint") -> web.Response:
+        """Answer a request for compression alone; nothing of it goes to an upstream."""
+        if value_of(exchange.headers, "content-encoding"):
+            raise RequestError(415, "encoded_body", "Send the body without a content-encoding.")
+        _welcome(exchange)
+        body = await self._read(exchange)
+        if not isinstance(body, bytes):
+            told = f"A body may have {self._deps.body_limit_bytes >> 20} MiB (limits.body_mib)."
+            raise RequestError(413, "body_too_large", told)
+        answer, exchange.report = await compress.answer(body, exchange.ask())
+        return _answer(exchange, 200, answer)
+
     async def _choose(self, exchange: Exchange) -> None:
         """Find the request's upstream; its body is read for that only where its model decides."""
         request, routes = exchange.request, self._deps.upstreams.routes
@@ -119,10 +139,7 @@ class Handler:
             raise RequestError(
                 405, "no_tunnel", "Elision opens no tunnels; it is a base URL, not a proxy setting."
             )
-        if request.body_exists:
-            check_body(request)
-            if value_of(exchange.headers, "expect").lower() == "100-continue":
-                say_continue(request)
+        _welcome(exchange)
         model = await self._model(exchange) if routes.asks_model(exchange.path) else ""
         exchange.upstream, exchange.path = routes.route(exchange.path, model)
 
@@ -244,6 +261,14 @@ class Handler:
         )
         for sink in self._deps.records:
             sink.add(record)
+
+
+def _welcome(exchange: Exchange) -> None:
+    """Let the body come, if it is one that can be read."""
+    if exchange.request.body_exists:
+        check_body(exchange.request)
+        if value_of(exchange.headers, "expect").lower() == "100-continue":
+            say_continue(exchange.request)
 
 
 def _streamed(exchange: Exchange) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -18,11 +19,27 @@ from elision.proxy.carry import NotCarriedError
 from elision.proxy.errors import where
 from elision.proxy.explanation import plan_row
 from elision.proxy.pipeline import Fate, Pipeline
-from elision.proxy.planner import Planned, Planner
+from elision.proxy.planner import Planned
 from elision.proxy.records import Report
 from elision.proxy.rewriter import Ask, Rewrite
 
 _PLANNED_ON_LOOP_BYTES = 8 * 1024
+
+
+class Planning(Protocol):
+    """What rewriting needs of `elision.proxy.planner.Planner`."""
+
+    def wants(self, ask: Ask) -> bool:
+        """Return whether a request's body is to be looked into."""
+        ...
+
+    def deadline_s(self, team: str) -> float:
+        """Return how many seconds the team's requests may be held up."""
+        ...
+
+    def plan(self, body: bytes, ask: Ask) -> Planned | None:
+        """Return what is to be done with a body, None where the team has no policy."""
+        ...
 
 
 class PolicyRewriter:
@@ -33,7 +50,7 @@ class PolicyRewriter:
         pipeline: plan to outcomes.
     """
 
-    def __init__(self, planner: Planner, pipeline: Pipeline) -> None:
+    def __init__(self, planner: Planning, pipeline: Pipeline) -> None:
         self._planner = planner
         self._pipeline = pipeline
         self._log = logging.getLogger("elision.rewriter")

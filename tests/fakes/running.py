@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from elision.proxy.admin import Admin
+from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.handler import Deps, Handler
 from elision.proxy.records import RequestRecord
 from elision.proxy.rewriter import PassThrough, Rewriter
@@ -57,6 +58,7 @@ async def proxy(
     limits: UpstreamLimits | None = None,
     clients: ClientLimits | None = None,
     body_limit_bytes: int = 1 << 20,
+    compress: CompressEndpoint | None = None,
 ) -> AsyncIterator[Running]:
     """Run the proxy before one upstream, by its URL, or several until the block ends."""
     if isinstance(upstream, str):
@@ -64,7 +66,8 @@ async def proxy(
     sink = Remembered()
     admin = Admin(lambda: {"ready": True}, bytes)
     teams = Teams(EveryTeam())
-    handler = Handler(Deps(upstream, rewriter or PassThrough(), (sink,), admin, teams, body_limit_bytes))
+    deps = Deps(upstream, rewriter or PassThrough(), (sink,), admin, teams, body_limit_bytes, compress)
+    handler = Handler(deps)
     server = BoundedServer(handler, clients or ClientLimits())
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
