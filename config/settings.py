@@ -61,6 +61,7 @@ class Timeouts:
     connect_s: Seconds = 10.0
     first_byte_s: Seconds = 600.0
     idle_s: Seconds = 300.0
+    pooled_s: Seconds = 60.0
     head_s: Seconds = 30.0
     keepalive_s: Seconds = 75.0
     client_idle_s: Seconds = 60.0
@@ -223,6 +224,7 @@ def _complete(entry: UpstreamEntry, settings: Settings) -> UpstreamEntry:
         connect_s=own.connect_s or general.connect_s,
         first_byte_s=own.first_byte_s or general.first_byte_s,
         idle_s=own.idle_s or general.idle_s,
+        pooled_s=own.pooled_s or general.pooled_s,
     )
     connections = settings.limits.connections if entry.connections is None else entry.connections
     return replace(entry, timeouts=timeouts, connections=connections)

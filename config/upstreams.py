@@ -83,6 +83,7 @@ class UpstreamTimeouts:
     connect_s: Seconds | None = None
     first_byte_s: Seconds | None = None
     idle_s: Seconds | None = None
+    pooled_s: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from elision.proxy.operator_headers import OperatorHeaders
 from elision.proxy.places import Places
 from elision.proxy.upstream_connection import FAILURES, BodyLengthError, Connection
 
-_IDLE_S = 60.0
 _NEXT_ADDRESS_S = 0.25
 """How long one of a host's addresses may hesitate before the next is tried too (RFC 8305)."""
 _LENGTH = re.compile(r"[0-9]{1,19}")
@@ -108,12 +107,14 @@ class UpstreamLimits:
     """Patience and sizes. Minutes of silence are normal for language models.
 
     Attributes:
+        pooled_s: an idle connection is kept so long for the next request.
         connections: in use at once; further requests wait `connect_s` for one. 0: no limit.
     """
 
     connect_s: float = 10.0
     first_byte_s: float = 600.0
     idle_s: float = 300.0
+    pooled_s: float = 60.0
     header_bytes: int = 65536
     connections: int = 0
 
@@ -204,7 +205,7 @@ class HttpUpstream:
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweeping is None:
-            self._sweeping = self._loop.call_later(_IDLE_S, self._sweep)
+            self._sweeping = self._loop.call_later(self._limits.pooled_s, self._sweep)
         self._leave(None)
 
     async def _take_place(self, places: Places) -> None:
@@ -226,7 +227,7 @@ class HttpUpstream:
         """Return the connection used last, of those that are still good."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.open and self._loop.time() - connection.idle_since < _IDLE_S:
+            if connection.open and self._loop.time() - connection.idle_since < self._limits.pooled_s:
                 return connection
             connection.abort()
         return None
@@ -234,13 +235,13 @@ class HttpUpstream:
     def _sweep(self) -> None:
         """Close what was idle for too long; the list is in order of leisure."""
         self._sweeping = None
-        oldest = self._loop.time() - _IDLE_S
+        oldest = self._loop.time() - self._limits.pooled_s
         kept = [connection for connection in self._idle if connection.open and connection.idle_since > oldest]
         for connection in set(self._idle).difference(kept):
             connection.abort()
         self._idle = kept
         if kept:
-            self._sweeping = self._loop.call_at(kept[0].idle_since + _IDLE_S, self._sweep)
+            self._sweeping = self._loop.call_at(kept[0].idle_since + self._limits.pooled_s, self._sweep)
 
     async def _connected(self) -> Connection:
         try:

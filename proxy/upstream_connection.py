@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         """
         self._parser = httptools.HttpResponseParser(self)
         self._head: asyncio.Future[None] = self._loop.create_future()
-        self._head_only, self._may_upgrade = head_only, may_upgrade
+        self._head_only, self._may_upgrade = head_only, may_upgrade and not head_only
         self.status, self.reason, self.headers, self.trailers = 0, b"", [], []
         self._head_size = self._pending = 0
         self._chunks: list[bytes] = []

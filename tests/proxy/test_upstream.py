@@ -116,6 +116,19 @@ async def test_an_answer_read_to_its_end_gives_the_connection_back() -> None:
     assert upstream.connections == 1
 
 
+async def test_an_idle_connection_is_closed_after_its_time() -> None:
+    """Before the upstream would close it, perhaps just as a request comes."""
+    async with RawUpstream(lambda _: always(answer(b""))) as upstream:
+        client = HttpUpstream(upstream.url, UpstreamLimits(pooled_s=0.05))
+        for _ in range(2):
+            response = await client.send(GET)
+            assert await response.read() == b""
+            response.close()
+            await asyncio.sleep(0.2)
+        await client.close()
+    assert upstream.connections == 2
+
+
 async def test_garbage_from_the_upstream_is_its_error() -> None:
     """Not ours, not the client's."""
     async with RawUpstream(lambda _: always(b"SSH-2.0\r\n\r\n"), close_after=True) as upstream:

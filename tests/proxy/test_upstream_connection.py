@@ -178,6 +178,16 @@ async def test_what_is_no_answer_is_refused(said: bytes) -> None:
     assert wire.aborted
 
 
+async def test_head_does_not_upgrade() -> None:
+    """Its answer has no body, so nothing can follow; websockets begin with GET."""
+    connection, wire = connected()
+    head = connection.begin(head_only=True, may_upgrade=True)
+    connection.data_received(ANSWERS["upgrade"])
+    with pytest.raises(httptools.HttpParserError):
+        await head
+    assert wire.aborted
+
+
 async def test_a_slow_reader_stops_the_upstream() -> None:
     """Until what was buffered has been read."""
     connection, wire = connected()
