@@ -39,7 +39,7 @@ Finder = Callable[[str], Iterator[tuple[int, int]]]
 
 _DATE = (
     rf"{STARTS}\d{{1,2}}(?:st|nd|rd|th|\.|º)?\s(?:de\s)?{MONTH}\b\.?(?:,?\s(?:de\s)?\d{{4}}\b(?!-))?"
-    rf"|\b{MONTH}\b\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s\d{{4}}\b(?!-))?"
+    rf"|{STARTS}{MONTH}\b\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s\d{{4}}\b(?!-))?"
     rf"|{STARTS}\d{{4}}-\d{{2}}-\d{{2}}"
     r"(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d++)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
     rf"|{STARTS}\d{{1,2}}:\d{{2}}(?::\d{{2}})?\s?[aApP]\.?[mM]\b\.?"
@@ -194,7 +194,7 @@ _whole_negations = _far(_words(NEGATIONS, r"\bn['’](?=\w)"), _words(FAR_NEGATI
 CLASSES: MappingProxyType[str, Finder] = MappingProxyType(
     {
         "code": find_fences,
-        "inline_code": _pattern(r"(?<!`)``[^`\n]{1,400}``(?!`)|(?<!`)`[^`\n]{1,400}`(?!`)"),
+        "inline_code": _pattern(r"(?<!`)``(?!`)(?:[^`\n]|`(?!`)){1,400}?``(?!`)|(?<!`)`[^`\n]{1,400}`(?!`)"),
         "json": find_json,
         "yaml": find_yaml,
         "markup": find_markup,
@@ -226,7 +226,7 @@ CLASSES: MappingProxyType[str, Finder] = MappingProxyType(
         ),
         "citations": _pattern(r"\[(?:\d{1,4}(?:\s?[-–,;]\s?)?){1,20}\]|\[\^[\w-]{1,40}\]|\[@[\w:-]{1,80}\]"),
         "latex": _pattern(
-            r"\$\$[^$]{1,4000}\$\$|\$[^$\s](?:[^$\n]{0,400}[^$\s\n])?\$(?!\d)|\\\([^\n]{1,400}?\\\)"
+            r"\$\$[^$]{1,4000}\$\$|\$(?![\d.,]++[^\w^{+*/=<>-]|\{|[A-Z_]{2})[^$\s](?:[^$\n]{0,400}[^$\s\n])?\$(?!\d)|\\\([^\n]{1,400}?\\\)"
             r"|\\\[[^\]]{1,4000}\\\]|\\[A-Za-z]++(?:\{[^{}\n]{0,400}\})*+"
         ),
         "mentions": _pattern(r"(?<![A-Za-z0-9_@])@\w[\w.-]{0,62}+|(?<![A-Za-z0-9_#&])#\w{1,62}+"),

@@ -9,7 +9,7 @@ Chinese, Japanese and Thai have strings that may stand anywhere.
 # the vowel signs of Indic scripts, and takes in Han and Kana, which stand beside numbers unspaced.
 STARTS = r"(?<![A-Za-z0-9_])"
 ENDS = r"(?![A-Za-z0-9_])"
-WORD_ENDS = r"(?![\w\u0900-\u0dff])"
+WORD_ENDS = r"(?![\w\u0900-\u0963\u0971-\u0dff])"
 
 MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?"
@@ -67,7 +67,7 @@ FAR_NEGATIONS = (
     "לא, ולא, אין, בלי, אל, ללא, מעולם, "
     "नहीं, मत, बिना, न, არ, არა, ვერ, ნუ, გარეშე, არასდროს, ոչ, չէ, չի, առանց, երբեք, 안, 못"
 )
-NEGATIVE_PARTS = r"[不没沒无無未非别別勿]|ない|なく|なかった|ません|않|못하|없|아니|ไม่|ห้าม|มิได้|อย่า"
+NEGATIVE_PARTS = r"[不没沒无無未非别別勿]|ない|なく|なかった|ません|않\w{0,3}|못하|없|아니|ไม่|ห้าม|มิได้|อย่า"
 QUANTIFIERS = (
     "only, exactly, all, every, both, twice, half, at least, at most, up to, more than, fewer than, "
     "less than, no more than, no fewer than, no less than, not more than, not less than, "
