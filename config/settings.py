@@ -18,7 +18,7 @@ from elision.config.problems import Path, Problem, describe, nearest
 from elision.config.strict_yaml import Document, read_document, refusal, validate
 from elision.config.upstreams import Seconds, UpstreamEntry, UpstreamTimeouts, with_secrets
 from elision.config.upstreams import problems as upstream_problems
-from elision.config.urls import base_url, redis_url
+from elision.config.urls import base_url, is_own_address, redis_url
 
 PREFIX = "ELISION_"
 SETTINGS_FILE = "ELISION_SETTINGS"
@@ -192,7 +192,8 @@ def with_upstreams(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Return what serving needs: every upstream complete, with keys, timeouts and connections.
 
     `upstream` becomes the one named `default`, or "" where it is alone.
-    Raises: ConfigError if there is no upstream, two are the default, or a variable with a key is missing.
+    Raises: ConfigError if there is no upstream, two are the default, one is the proxy itself, or a
+        variable with a key is missing.
     """
     entries = dict(settings.upstreams)
     if settings.upstream:
@@ -202,6 +203,7 @@ def with_upstreams(settings: Settings, environ: Mapping[str, str]) -> Settings:
         raise ConfigError(
             ["no upstream: say --upstream https://api.openai.com, or set ELISION_UPSTREAM to your provider"]
         )
+    _check_loops(entries, settings)
     complete = {name: _complete(entry, settings) for name, entry in with_secrets(entries, environ).items()}
     return replace(settings, upstream="", upstreams=complete)
 
@@ -215,6 +217,16 @@ def _check_default(entries: Mapping[str, UpstreamEntry]) -> None:
         if entry.is_default:
             told = "`upstream` takes what no other does already; give it a prefix or models"
             raise ConfigError([f"upstreams.{name}: {told}, or leave out `upstream`"])
+
+
+def _check_loops(entries: Mapping[str, UpstreamEntry], settings: Settings) -> None:
+    """Refuse what would send each request round and round until no memory is left."""
+    told = f"is where the proxy itself listens ({settings.host}:{settings.port}); say where the provider is"
+    looping = [
+        name for name, entry in entries.items() if is_own_address(entry.url, settings.host, settings.port)
+    ]
+    if looping:
+        raise ConfigError([f"{f'upstreams.{name}' if name else 'upstream'}: {told}" for name in looping])
 
 
 def _complete(entry: UpstreamEntry, settings: Settings) -> UpstreamEntry:

@@ -2,6 +2,9 @@
 
 from urllib.parse import urlsplit
 
+_HERE = frozenset(("127.0.0.1", "localhost"))
+_ANYWHERE = frozenset(("0.0.0.0", "::"))
+
 
 def base_url(url: str) -> str:
     """Return a provider's base URL without the `/v1` and slashes at its end; "" stays as it is.
@@ -19,6 +22,15 @@ def base_url(url: str) -> str:
     if rest:
         raise ValueError("must have no query and no fragment; give the base URL alone")
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def is_own_address(url: str, host: str, port: int) -> bool:
+    """Return whether a base URL leads to who listens on a host and a port of this machine, as far as names tell."""
+    parts = urlsplit(url)
+    usual = 443 if parts.scheme == "https" else 80
+    if (parts.port or usual) != port:
+        return False
+    return parts.hostname == host or (host in _HERE | _ANYWHERE and parts.hostname in _HERE)
 
 
 def redis_url(url: str) -> str:

@@ -170,6 +170,15 @@ def test_what_two_claim_is_refused(tmp_path: Path) -> None:
     assert line == "3:6: a takes what no other does already; give a prefix or models"
 
 
+def test_the_proxy_is_not_its_own_upstream(tmp_path: Path) -> None:
+    """One request would go round until no memory is left."""
+    settings = load_settings(None, {"ELISION_UPSTREAM": "http://localhost:8484/v1"}, {})
+    with pytest.raises(ConfigError, match=r"^upstream: is where the proxy itself listens \(127.0.0.1:8484\)"):
+        with_upstreams(settings, {})
+    with pytest.raises(ConfigError, match=r"^upstreams.a: is where"):
+        with_upstreams(loaded(tmp_path, "upstreams:\n  a: {url: http://127.0.0.1:8484/x}\n"), {})
+
+
 def test_they_belong_in_a_file() -> None:
     """As tokenizers do."""
     with pytest.raises(ConfigError, match="ELISION_UPSTREAMS: cannot be set by a variable"):

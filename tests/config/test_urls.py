@@ -2,7 +2,7 @@
 
 import pytest
 
-from elision.config.urls import base_url, redis_url
+from elision.config.urls import base_url, is_own_address, redis_url
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,21 @@ def test_a_redis_is_named_by_its_scheme() -> None:
     assert redis_url("rediss://:word@cache/0") == "rediss://:word@cache/0"
     with pytest.raises(ValueError, match="redis://"):
         redis_url("http://:word@cache")
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "is_own"),
+    [
+        ("http://127.0.0.1:8484", "127.0.0.1", True),
+        ("http://localhost:8484/x", "127.0.0.1", True),
+        ("http://LOCALHOST:8484", "0.0.0.0", True),
+        ("http://proxy.example:8484", "proxy.example", True),
+        ("http://[::1]:8484", "::1", True),
+        ("http://127.0.0.1:8485", "127.0.0.1", False),
+        ("http://127.0.0.1:8484", "10.0.0.1", False),
+        ("http://proxy.example", "127.0.0.1", False),
+    ],
+)
+def test_a_proxy_knows_its_own_address(url: str, host: str, is_own: bool) -> None:
+    """As far as names tell; another process may have the same port at another address."""
+    assert is_own_address(url, host, 8484) is is_own

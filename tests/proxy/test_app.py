@@ -126,7 +126,7 @@ async def test_a_taken_port_is_one_line_and_exit_code_3() -> None:
     """With the fix."""
     async with (
         RawUpstream(echo) as upstream,
-        served("--upstream", upstream.url, "--port", str(upstream.port)) as running,
+        served("--upstream", "http://127.0.0.1:1", "--port", str(upstream.port)) as running,
     ):
         assert await running.process.wait() == 3
     [line] = running.log

@@ -56,7 +56,7 @@ async def test_a_taken_port_is_told_by_the_parent() -> None:
     """Once, not by each worker."""
     async with (
         RawUpstream(echo) as upstream,
-        served("--upstream", upstream.url, "--workers", "2", "--port", str(upstream.port)) as running,
+        served("--upstream", "http://127.0.0.1:1", "--workers", "2", "--port", str(upstream.port)) as running,
     ):
         assert await running.process.wait() == 3
     assert len(running.log) == 1
