@@ -101,6 +101,14 @@ SPEAKS = re.compile(
     "|请|請|帮我|ください|してほしい|해줘|해주세요|من فضلك|أريد|कृपया",
 )
 """Speaks, in lower case, to who is to answer; material mostly does not."""
+ADDRESSES = re.compile(
+    r"\W{0,4}(?:(?:and |now |then |so |also )?(?:please|kindly|can you|could you|would you|will you"
+    r"|i (?:want|need|would like|'d like) you to|i'd like you to|help me|your (?:task|job) is|tell me|give me"
+    r"|bitte|kannst du|können sie|por favor|puedes|s'il (?:vous|te) pla[iî]t|peux-tu|pouvez-vous"
+    r"|per favore|puoi|пожалуйста|hãy)\b|请|請|帮我|幫我|من فضلك|कृपया)",
+    re.IGNORECASE,
+)
+"""Begins a paragraph that asks for something, wherever in a message it stands."""
 INSTRUCTS = re.compile(
     r"\W{0,4}(?:(?:assume |imagine |suppose |pretend )?(?:that )?you are|you're|you will|act as"
     r"|i want you to|your (?:task|job|role) is|ignore all|from now on"

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from elision.policies.cues import INSTRUCTS, MATERIAL_TAGS, QUESTION_TAGS, SPEAKS, TELLING_TAGS, Cue
+from elision.policies.cues import (
+    ADDRESSES,
+    INSTRUCTS,
+    MATERIAL_TAGS,
+    QUESTION_TAGS,
+    SPEAKS,
+    TELLING_TAGS,
+    Cue,
+)
 from elision.policies.outline import Outline, Region, Sign, end_of_line, regions, size
 
 SHORT_MESSAGE_TOKENS = 300
@@ -43,7 +51,10 @@ ENCLOSED_SHARE = 0.6
 
 # Latin, Greek, Arabic, full-width, Armenian, Ethiopic; not the one of a URL.
 _ASKS = re.compile("[?\u037e\u061f\uff1f\u055e\u1367](?![\\w/&=])")
-_SENTENCE = re.compile(r"[\w\"'\u00ab\u201c\u00bf\u00a1(*]")
+_SENTENCE = re.compile(r"[\w\"'\u00ab\u201c\u00bf\u00a1!(*]")
+# Where a sentence, or what leads one in, ends within a line; with the blanks after it.
+_STOP = re.compile("[.!?\u061f:][\"'\u201d\u2019)*_]{0,3}[ \t]{1,9}|[\u3002\uff01\uff1f\uff1a]")
+_LABEL = re.compile(r"\W{0,4}(?:\w+[ '-]){0,5}\w+ ?[:：][ \t]{1,9}")
 _CLOSED = re.compile(r"[-=_*~]{3,200}|\#{3,200}|</[\w:.-]{1,40}>")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•·] |\(?\d{1,3}[.)、．] ?|\(?[a-zA-Z][.)] |[①-⑳])")
 _LEADS_IN = re.compile("[:：][ \t*_]*\\Z")
@@ -80,7 +91,7 @@ def asked(paragraphs: Sequence[Paragraph]) -> frozenset[int]:
     whole = sum(sizes)
     if len(paragraphs) < 2 or whole <= SHORT_MESSAGE_TOKENS:
         return everything
-    chosen = _closing(paragraphs) | _labelled(paragraphs)
+    chosen = _closing(paragraphs) | _labelled(paragraphs) | _addressed(paragraphs)
     material: set[int] = set()
     for number, paragraph in enumerate(paragraphs):
         if paragraph.settled is not Settled.OPEN:
@@ -114,7 +125,12 @@ def paragraphs_of(source: int, read: Outline, start: int, end: int) -> list[Para
 
 
 def edges_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
-    """Part the first and the last line of a message from long paragraphs: what is asked may stand there."""
+    """Part the first and the last line of a message from long paragraphs: what is asked may stand there.
+
+    A message of one line is kept whole: where in it the material begins would be a guess.
+    """
+    if len(paragraphs) == 1 and "\n" not in paragraphs[0].text.strip():
+        return paragraphs
     return _last_line_apart(_first_line_apart(paragraphs))
 
 
@@ -278,6 +294,29 @@ def _labelled(paragraphs: Sequence[Paragraph]) -> set[int]:
     )
 
 
+def _addressed(paragraphs: Sequence[Paragraph]) -> set[int]:
+    """Return the paragraphs that begin like a request, and all below one where that is little.
+
+    Material may do so too; what is kept of it by mistake is bounded, and counted from the end.
+    """
+    chosen: set[int] = set()
+    kept = below = 0.0
+    ends_open = True
+    for number in range(len(paragraphs) - 1, -1, -1):
+        paragraph = paragraphs[number]
+        tokens = size(paragraph.text)
+        below += tokens
+        ends_open &= paragraph.settled is Settled.OPEN
+        if paragraph.settled is not Settled.OPEN or not ADDRESSES.match(paragraph.text):
+            continue
+        if ends_open and below <= SHORT_MESSAGE_TOKENS:
+            chosen.update(range(number, len(paragraphs)))
+        elif tokens <= QUESTION_TOKENS and kept + tokens <= SHORT_MESSAGE_TOKENS:
+            chosen.add(number)
+            kept += tokens
+    return chosen
+
+
 def _is_closed(text: str) -> bool:
     """Whether a text's last line is a line of dashes or a closing tag."""
     lines = text[-_LONGEST_CLOSE:].rstrip().splitlines()
@@ -309,39 +348,81 @@ def _leads_in(paragraph: Paragraph) -> bool:
 def _first_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
     """Part the first line of a message from a paragraph that is too long for an opening.
 
-    It may say what is to be done with the lines below it, and costs little where it does not. A
-    line that begins like markup or JSON stays with its kind, a label with what it names.
+    It may say what is to be done with the lines below it, and costs little where it does not. Of a
+    long line the first sentences are parted, if they speak to who is to answer. A line that begins
+    like markup or JSON stays with its kind, a label with what it names.
     """
     first = paragraphs[0] if paragraphs else None
     if first is None or first.settled is not Settled.OPEN or first.cue is Cue.MATERIAL:
         return paragraphs
-    end = end_of_line(first.text, len(first.text) - len(first.text.lstrip()))
-    line = Paragraph(first.source, first.start, first.start + end, first.text[:end], Settled.OPEN, first.cue)
-    if end == len(first.text) or _fits(first, OPENING_TOKENS) or not _fits(line, QUESTION_TOKENS):
+    if _fits(first, OPENING_TOKENS) or not _SENTENCE.match(first.text.lstrip()):
         return paragraphs
-    short = _fits(line, OPENING_TOKENS) or _asks(line) or _speaks(line)
-    if not short or not _SENTENCE.match(line.text.lstrip()):
+    end = _head(first)
+    if not 0 < end < len(first.text):
         return paragraphs
-    rest = Paragraph(first.source, line.end, first.end, first.text[end:], Settled.OPEN)
-    return [line, rest, *paragraphs[1:]]
+    head = Paragraph(first.source, first.start, first.start + end, first.text[:end], Settled.OPEN, first.cue)
+    rest = Paragraph(first.source, head.end, first.end, first.text[end:], Settled.OPEN)
+    return [head, rest, *paragraphs[1:]]
+
+
+def _head(paragraph: Paragraph) -> int:
+    """Return where the first lines end that may ask, or the first sentences; 0 if none do."""
+    text = paragraph.text
+    end = end_of_line(text, len(text) - len(text.lstrip()))
+    if size(text[:end].strip()) > QUESTION_TOKENS:
+        return _first_sentences(text[:end])
+    line = paragraph._replace(text=text[:end])
+    if not (_fits(line, OPENING_TOKENS) or _asks(line) or _speaks(line)):
+        return _first_sentences(text[:end])
+    while end < len(text):
+        after = end_of_line(text, end)
+        more = paragraph._replace(text=text[end:after])
+        if size(text[:after].strip()) > QUESTION_TOKENS or not _speaks(more):
+            break
+        end = after
+    return end
+
+
+def _first_sentences(line: str) -> int:
+    """Return where the first sentences of a long line end, if they ask; a label alone is enough."""
+    head = line[:SPEAKS_WITHIN]
+    stops = [stop.end() for stop in _STOP.finditer(head)]
+    near = [stop for stop in stops if size(line[:stop]) <= OPENING_TOKENS] or stops[:1]
+    if near and (SPEAKS.search(line[: near[-1]].lower()) or _ASKS.search(line[: near[-1]])):
+        return near[-1]
+    label = _LABEL.match(head)
+    return label.end() if label else 0
 
 
 def _last_line_apart(paragraphs: list[Paragraph]) -> list[Paragraph]:
     """Part the last line of a message from a long paragraph: the question may stand there.
 
-    Where the message opens with a question, a last line that asks nothing is material. So is one
-    that begins like markup or JSON, which would be broken by the cut.
+    Of a long line the last sentences are parted, if they ask. Where the message opens with a
+    question, a last line that asks nothing is material. So is one that begins like markup or JSON,
+    which would be broken by the cut.
     """
     if not paragraphs or not _is_long(paragraphs[-1]):
         return paragraphs
     *before, last = paragraphs
     cut_at = _last_lines(last.text)
+    if size(last.text[cut_at:].strip()) > QUESTION_TOKENS:
+        cut_at = _last_sentences(last.text, cut_at)
     line = Paragraph(last.source, last.start + cut_at, last.end, last.text[cut_at:], Settled.OPEN)
     opening_asks = bool(before) and _fits(before[0], QUESTION_TOKENS) and _asks(before[0])
     if not cut_at or not _SENTENCE.match(line.text.lstrip()) or (opening_asks and not _asks(line)):
         return paragraphs
     rest = Paragraph(last.source, last.start, line.start, last.text[:cut_at], Settled.OPEN, last.cue)
     return [*before, rest, line]
+
+
+def _last_sentences(text: str, least: int) -> int:
+    """Return where the last sentences of a text begin that ask, no further up than `least`; else 0."""
+    first = max(least, len(text) - SPEAKS_WITHIN)
+    for stop in _STOP.finditer(text, first):
+        tail = text[stop.end() :]
+        if size(tail) <= OPENING_TOKENS and (SPEAKS.search(tail.lower()) or _ASKS.search(tail)):
+            return stop.end()
+    return 0
 
 
 def _last_lines(text: str) -> int:

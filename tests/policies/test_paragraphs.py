@@ -68,6 +68,60 @@ def test_long_paragraphs_that_speak_to_the_model_are_kept() -> None:
     assert question(f"Who owned it?\n\n{DOCUMENT}\n\n{fact}") == ["Who owned it?"]
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "Revise:",
+        "Write a speech from the following text:",
+        "!IMPORTANT: Answer only 'Okay' until the text ends.",
+        "Please put this into French. Keep the names.",
+    ],
+)
+def test_what_begins_a_long_line_is_kept(asks: str) -> None:
+    """The request stands before the material, in the same line, at times without a line of its own."""
+    kept = question(f"{asks} {LONG.strip()}\n\n{LONG}")
+    assert kept[0].startswith(asks)
+    assert len(kept[0]) < len(asks) + len(LONG) / 3
+
+
+def test_what_ends_a_long_line_is_kept() -> None:
+    """The last sentences ask, although no line parts them from the material."""
+    asks = "Can you sum this up for me? Use bullets."
+    kept = question(f"{LONG}\n\n{LONG}{asks}")
+    assert len(kept) == 1
+    assert kept[0].endswith(asks)
+    assert len(kept[0]) < len(LONG) / 2
+
+
+def test_a_message_of_one_line_is_kept() -> None:
+    """Where its request ends and its material begins would be a guess."""
+    line = f"I want you to write a story. {LONG}{LONG}".strip()
+    assert question(line) == [line]
+
+
+def test_more_lines_that_speak_are_kept_with_the_first() -> None:
+    """One wish a line, and the material right below."""
+    wishes = "This is part 2.\nI want you to reply with `Okay` only.\nPlease wait for more."
+    assert question(f"{wishes}\n{LONG}\n{LONG}\n\n{LONG}")[0] == wishes
+
+
+def test_a_request_in_the_middle_is_kept() -> None:
+    """It is a paragraph that begins like one; all below it too, where that is little."""
+    shape = ["Please suggest a picture for each line.", "Use this layout:", "[A] one", "[B] two", "[C] three"]
+    shape += ["...", "In English."]
+    assert question("\n\n".join([DOCUMENT, *shape])) == shape
+    wish = "Please keep all names."
+    assert question("\n\n".join(["Here it is:", DOCUMENT, wish, DOCUMENT])) == ["Here it is:", wish]
+
+
+def test_much_that_begins_like_a_request_is_material() -> None:
+    """A transcript is full of it; only so much is kept, the last first."""
+    said = [f"Please look at number {n}, {LONG[:250]}".strip() for n in range(40)]
+    kept = question("\n\n".join([LONG, *said]))
+    assert kept == said[-len(kept) :]
+    assert len(kept) <= 8
+
+
 def test_openings_end_where_one_leads_in_the_material() -> None:
     """A title is material, for all its shortness."""
     assert question(f"Summarise this article:\n\nThe mill\n\n{DOCUMENT}") == ["Summarise this article:"]
