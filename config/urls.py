@@ -25,7 +25,7 @@ def base_url(url: str) -> str:
 
 
 def is_own_address(url: str, host: str, port: int) -> bool:
-    """Return whether a base URL leads to who listens on a host and a port of this machine, as far as names tell."""
+    """Return whether a base URL leads to who listens on a host and a port here, as far as names tell."""
     parts = urlsplit(url)
     usual = 443 if parts.scheme == "https" else 80
     if (parts.port or usual) != port:

@@ -2,8 +2,10 @@
 
 import errno
 import json
+import re
 import socket
 import ssl
+from pathlib import Path
 
 import httptools
 import pytest
@@ -75,6 +77,17 @@ def test_bodies_have_the_shape_of_openais_errors() -> None:
             "code": "body_too_large",
         }
     }
+
+
+def test_the_documents_name_every_code() -> None:
+    """A client that meets one can look it up."""
+    root = Path(__file__).parents[2]
+    rooms = ("admin", "client_body", "errors", "handler", "relayed", "routing", "server", "upstream")
+    source = "".join((root / "proxy" / f"{name}.py").read_text(encoding="utf-8") for name in rooms)
+    codes = re.findall(r'(?:Request|Upstream|Own)Error\(\s*(?:\d+|status), "(\w+)"', source)
+    told = (root / "docs" / "proxy.md").read_text(encoding="utf-8")
+    assert len(codes) > 15
+    assert [code for code in codes if f"`{code}`" not in told] == []
 
 
 def test_the_type_says_whose_fault_it_is() -> None:
