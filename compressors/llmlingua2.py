@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elision.compressors.base import OptionValue, Units
+from elision.compressors.breaks import give_way
 from elision.compressors.chunks import Chunk, chunk, find_cuts
 from elision.compressors.errors import BadOption
 from elision.compressors.protect import find_spans
@@ -29,11 +30,12 @@ from elision.compressors.units import Agg, sentences, words
 NAME = "llmlingua2"
 _VERSION = "1"
 WINDOW = 512
-"""Tokens of a window, marks included: what the published checkpoints were taught with."""
+"""Tokens of a window, marks included, with which the published checkpoints were taught."""
 # Ahead of every probability.
 _UNREAD = 2.0
 # A tokenizer's own record of a text takes a hundred times the text: long ones are read in parts.
 _PART = 50_000
+_LEAST_WINDOW = 16
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Marks that belong to the word they touch: C#, C++ (not punctuation to Unicode), 5%, a/b, pre-.
 _OF_WORDS = frozenset("#%&*/@\\_-")
@@ -57,20 +59,24 @@ class Options:
         token_to_word: how a word's tokens are put together.
         chunk_end_tokens: windows end after these; () for the sentence ends of all languages.
         overlap: tokens of context that a window repeats from the one before.
+        window: tokens that the model reads at once, its marks included; fewer are faster, as
+            attention grows with their square, and show it less context.
     """
 
     token_to_word: TokenToWord = TokenToWord.MEAN
     chunk_end_tokens: tuple[str, ...] = ()
     overlap: int = 0
+    window: int = WINDOW
 
     @classmethod
     def read(cls, options: Mapping[str, OptionValue]) -> "Options":
         """Take these out of a method's options, which have been checked."""
-        ends, overlap = options["chunk_end_tokens"], options["overlap"]
+        ends, overlap, window = (options[name] for name in ("chunk_end_tokens", "overlap", "window"))
         return cls(
             TokenToWord(str(options["token_to_word"])),
             ends if isinstance(ends, tuple) else (),
             overlap if isinstance(overlap, int) else 0,
+            window if isinstance(window, int) else WINDOW,
         )
 
 
@@ -95,7 +101,7 @@ class LLMLingua2:
     def __init__(self, classifier: TokenClassifier, options: Options | None = None) -> None:
         """Take a classifier.
 
-        Raises: BadOption if the overlap leaves no room in its windows.
+        Raises: BadOption if it does not read such windows, or the overlap leaves no room in them.
         """
         self._classifier = classifier
         self._options = options or Options()
@@ -103,8 +109,13 @@ class LLMLingua2:
         self._tokenizer = self._vocabulary.tokenizer()
         # A literal `</s>` in a user's text is text.
         self._tokenizer.encode_special_tokens = True
-        self._capacity = min(self._vocabulary.max_tokens, WINDOW) - 2
+        self._capacity = self._options.window - 2
         self._marks = np.asarray([i for role, i in self._vocabulary.ids.items() if role != "unk"], np.int64)
+        if not _LEAST_WINDOW <= self._options.window <= self._vocabulary.max_tokens:
+            raise BadOption(
+                f"{NAME}: window must be from {_LEAST_WINDOW} to the {self._vocabulary.max_tokens} tokens "
+                f"that the model reads, not {self._options.window}"
+            )
         if not 0 <= self._options.overlap <= self._capacity // 2:
             raise BadOption(
                 f"{NAME}: overlap must be from 0 to {self._capacity // 2}, half a window, "
@@ -118,6 +129,7 @@ class LLMLingua2:
             f"word={told.token_to_word}",
             f"ends={told.chunk_end_tokens!r}",
             f"overlap={told.overlap}",
+            f"window={told.window}",
             f"weights={self._classifier.fingerprint}",
         )
         return f"{NAME}/{_VERSION} {' '.join(parts)}"
@@ -139,6 +151,8 @@ class LLMLingua2:
         offsets: list[Ints] = [np.zeros((0, 2), np.int64)]
         text = _SURROGATE.sub("\ufffd", text)
         for start, end in _parts(text):
+            if start:
+                give_way()
             item = self._tokenizer.encode(text[start:end], add_special_tokens=False)
             ids.append(np.asarray(item.ids, np.int64))
             offsets.append(np.asarray(item.offsets, np.int64).reshape(-1, 2) + start)

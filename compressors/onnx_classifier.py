@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from elision.compressors.breaks import give_way
 from elision.compressors.errors import WeightsMissing
 from elision.compressors.token_classifier import ONNX_FILE, Vocabulary, read_vocabulary
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _INPUT, _OUTPUT = "input_ids", "keep"
 _OPSET = 17
 _TRACED = 512
+_WINDOWS_PER_THREAD = 4
 TOLERANCE = 1e-3
 """How far the converted fp32 graph's scores may be from the checkpoint's own."""
 
@@ -43,7 +45,9 @@ class OnnxClassifier:
         self._session = session
         self._vocabulary = vocabulary
         self._checksum = checksum
-        self._pool = ThreadPoolExecutor(threads, "onnx") if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads, "onnx")
+        # Between two shares others may be served: long enough to keep all threads busy.
+        self._share = _WINDOWS_PER_THREAD * threads
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> "OnnxClassifier":
@@ -73,9 +77,12 @@ class OnnxClassifier:
         return self._vocabulary
 
     def probabilities(self, windows: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
-        if self._pool is None or len(windows) < 2:
-            return [self._run(window) for window in windows]
-        return list(self._pool.map(self._run, windows))
+        found: list[NDArray[np.float32]] = []
+        for at in range(0, len(windows), self._share):
+            if at:
+                give_way()
+            found += self._pool.map(self._run, windows[at : at + self._share])
+        return found
 
     def _run(self, window: NDArray[np.int64]) -> NDArray[np.float32]:
         if len(window) > self._vocabulary.max_tokens:

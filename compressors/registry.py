@@ -203,6 +203,7 @@ def _rows() -> dict[str, Row]:
                 "token_to_word": Option("mean", ("mean", "first")),
                 "chunk_end_tokens": Option(()),
                 "overlap": Option(0),
+                "window": Option(512),
                 **FORCED_OPTIONS,
             },
             # The published checkpoints learnt from transcripts of meetings in English.

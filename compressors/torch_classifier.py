@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elision.compressors.breaks import give_way
 from elision.compressors.errors import WeightsMissing
 from elision.compressors.token_classifier import Vocabulary, read_vocabulary
 from elision.compressors.weights import checksum, default_cache_dir, quiet
@@ -84,7 +85,9 @@ class TorchClassifier:
             )
         found: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(windows)
         budget = 0 if self._device.type == "cpu" else _BATCH_TOKENS
-        for batch in batches([len(window) for window in windows], budget):
+        for turn, batch in enumerate(batches([len(window) for window in windows], budget)):
+            if turn:
+                give_way()
             rows = self._run([windows[i] for i in batch])
             for i, row in zip(batch, rows, strict=True):
                 found[i] = row[: len(windows[i])]

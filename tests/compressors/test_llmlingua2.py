@@ -172,6 +172,20 @@ def test_an_overlap_of_more_than_half_a_window_is_refused(bert: Path) -> None:
         LLMLingua2(FixedClassifier(bert), Options(overlap=256))
 
 
+@pytest.mark.parametrize("window", [15, 513])
+def test_a_window_that_the_model_does_not_read_is_refused(window: int, bert: Path) -> None:
+    """The message says what it reads."""
+    with pytest.raises(BadOption, match="from 16 to the 512 tokens"):
+        LLMLingua2(FixedClassifier(bert), Options(window=window))
+
+
+def test_smaller_windows_may_be_asked_for(bert: Path) -> None:
+    """They are faster, and see less."""
+    classifier = FixedClassifier(bert)
+    LLMLingua2(classifier, Options(window=128)).score([PROSE], [""])
+    assert max(map(len, classifier.windows)) <= 128
+
+
 def test_options_change_the_fingerprint(bert: Path) -> None:
     """Nobody's cached scores are another's."""
     told = [
@@ -179,6 +193,7 @@ def test_options_change_the_fingerprint(bert: Path) -> None:
         Options(TokenToWord.FIRST),
         Options(chunk_end_tokens=(".",)),
         Options(overlap=8),
+        Options(window=256),
     ]
     assert len({LLMLingua2(FixedClassifier(bert), one).fingerprint for one in told}) == len(told)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from elision.compressors.breaks import Abandoned, breaks
 from elision.compressors.errors import WeightsMissing
 from elision.compressors.onnx_classifier import OnnxClassifier, export
 from elision.compressors.token_classifier import ONNX_FILE
@@ -109,3 +110,16 @@ def test_nothing_but_the_graph_is_left(bert: Path) -> None:
         "tokenizer.json",
         "tokenizer_config.json",
     }
+
+
+def test_long_work_can_be_given_up(bert: Path) -> None:
+    """Between windows, with nothing half done: the next call finds all in order."""
+    classifier = OnnxClassifier.load(bert, 2)
+    windows = [np.asarray([2, 7, 8, 3])] * 40
+
+    def give_up() -> None:
+        raise Abandoned("nobody waits")
+
+    with pytest.raises(Abandoned), breaks(give_up):
+        classifier.probabilities(windows)
+    assert len(classifier.probabilities(windows)) == 40

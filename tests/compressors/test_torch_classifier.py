@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from elision.compressors.breaks import Abandoned, breaks
 from elision.compressors.errors import WeightsMissing
 from elision.compressors.torch_classifier import (
     TorchClassifier,
@@ -156,3 +157,16 @@ def test_absent_packages_are_named_with_their_remedy() -> None:
     """The base install has no PyTorch."""
     with pytest.raises(WeightsMissing, match=r'no_such_lib: pip install "elision\[torch\]"'):
         require_torch(["no_such_lib"])
+
+
+def test_long_work_can_be_given_up(tmp_path: Path) -> None:
+    """Between windows, with nothing half done: the next call finds all in order."""
+    classifier = TorchClassifier.load(save_tiny_bert(tmp_path))
+    windows = [np.asarray([2, 7, 8, 3])] * 40
+
+    def give_up() -> None:
+        raise Abandoned("nobody waits")
+
+    with pytest.raises(Abandoned), breaks(give_up):
+        classifier.probabilities(windows)
+    assert len(classifier.probabilities(windows)) == 40
