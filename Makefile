@@ -5,6 +5,9 @@
 PYTHON ?= python3
 UPSTREAM ?=
 ARGS ?=
+# Data sets of `make eval`; docs/evaluation.md says which files are looked for there.
+EVAL_DATA ?= ../shared/data
+EVAL_OUT ?= .cache/eval
 
 # Pinned apart from pyproject.toml's range: an unpinned `torch` may resolve to a build with
 # gigabytes of CUDA libraries, which neither the demo nor the tests use.
@@ -16,8 +19,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Twice quiet: errors are shown, progress and warnings about the machine's own settings are not.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
-ROOMS := proxy policies compressors config
+ROOMS := proxy policies compressors config evaluation
 DEMO := docs/examples/demo
+EVAL_METHODS := --method full --method random --method lead --method tfidf --method frequency \
+    --rate 0.33 --rate 0.5 --baseline frequency
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -50,6 +55,12 @@ check: $(VENV)/.dev .typecheck/.linked ## style, types, imports between rooms, s
 .PHONY: bench
 bench: $(VENV)/.demo ## the proxy against nginx, LiteLLM and others on this machine [ARGS="--quick"]
 	@exec $(BIN)/python -m benchmarks.proxy $(ARGS)
+
+.PHONY: eval
+eval: $(VENV)/.dev ## methods compared on answer survival and people's own shortenings [EVAL_DATA=DIR ARGS="--limit 50"]
+	@test -d "$(EVAL_DATA)" || { echo "make eval: no data sets in $(EVAL_DATA): say make eval EVAL_DATA=DIR; docs/evaluation.md says what is looked for there" >&2; exit 2; }
+	@$(BIN)/elision eval nq_open --data "$(EVAL_DATA)" --out "$(EVAL_OUT)/questions" $(EVAL_METHODS) $(ARGS)
+	@$(BIN)/elision eval broadcast bnc --data "$(EVAL_DATA)" --rate people --out "$(EVAL_OUT)/people" $(EVAL_METHODS) $(ARGS)
 
 .PHONY: format
 format: $(VENV)/.dev ## let ruff mend style and order imports

@@ -1,0 +1,144 @@
+"""The command `elision eval`: methods compared on data sets, with or without a reader.
+
+This module owns its flags; the work is `elision.evaluation`'s, which only this command imports, and
+only when it runs. A reader's key comes from the environment variable that is named, never from a
+flag: those are kept in the shell's history and seen by everybody who lists processes.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from elision.config.errors import ConfigError
+from elision.proxy.commands import (
+    EXIT_CANNOT_START,
+    EXIT_WRONG,
+    SettingsFile,
+    counters_of,
+    fail,
+    settings_of,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from elision.evaluation.cost import Price
+    from elision.evaluation.reader import Endpoint
+
+_DATA = Path("../shared/data")
+_OUT = Path("elision-eval")
+# Counted exactly, by a tokenizer that is in the package.
+_COUNTS = "gpt-4o"
+
+
+def evaluate(
+    *,
+    datasets: Annotated[
+        list[str],
+        typer.Argument(metavar="DATASET...", help="Data sets: NAME, below --data, or NAME=PATH."),
+    ],
+    method: Annotated[
+        list[str], typer.Option(metavar="M", help="Method, NAME or NAME:OPTION=VALUE,...; repeatable.")
+    ],
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="R", help="Share of tokens to keep, or `people`; repeatable."),
+    ] = None,
+    tokens: Annotated[
+        list[int] | None, typer.Option(min=1, metavar="N", help="Tokens to keep; repeatable.")
+    ] = None,
+    baseline: Annotated[str, typer.Option(metavar="M", help="Method to show differences to.")] = "",
+    reader: Annotated[str, typer.Option(metavar="URL", help="Base URL of an OpenAI-compatible reader.")] = "",
+    reader_model: Annotated[str, typer.Option(metavar="NAME", help="The reader's model.")] = "",
+    reader_key: Annotated[
+        str, typer.Option(metavar="VARIABLE", help="Environment variable that holds the reader's key.")
+    ] = "",
+    at_once: Annotated[int, typer.Option(min=1, help="Requests to the reader at once.")] = 4,
+    price: Annotated[
+        str, typer.Option(metavar="PROMPT,COMPLETION", help="Of a million of the reader's tokens.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Ask a reader elsewhere, whatever it costs.")] = False,
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of data sets.")] = _DATA,
+    split: Annotated[str | None, typer.Option(help="Split; each set's first by default.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many items of each set, evenly spread.")
+    ] = None,
+    protect: Annotated[
+        str, typer.Option(help="Protected classes for all methods: none, product, or names by commas.")
+    ] = "none",
+    blind: Annotated[bool, typer.Option("--blind", help="Tell no method the question.")] = False,
+    model: Annotated[str, typer.Option(help="Model whose tokenizer counts.")] = _COUNTS,
+    seed: Annotated[int, typer.Option(min=0, help="Of random words and intervals.")] = 0,
+    curves: Annotated[bool, typer.Option(help="Draw rate-quality curves (PNG).")] = True,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the run; a stopped run goes on.")
+    ] = _OUT,
+    settings: SettingsFile = None,
+) -> int:
+    """Compare methods on data sets: kept tokens, answers that survive, a reader's answers, time."""
+    from elision.compressors.registry import Resources
+    from elision.evaluation.command import Wish, evaluate, targets_of
+    from elision.evaluation.errors import PackageMissing, ReaderFailed
+    from elision.evaluation.methods import read_method
+    from elision.evaluation.run import Plan
+    from elision.evaluation.tasks import read_dataset
+
+    merged = settings_of(settings, {})
+    plan = Plan(
+        datasets=tuple(read_dataset(one, data, split, limit) for one in datasets),
+        methods=tuple(read_method(one) for one in method),
+        targets=targets_of(rate or [], tokens or []),
+        model=model,
+        protect=_protected(protect),
+        blind=blind,
+        seed=seed,
+        endpoint=_endpoint(reader, reader_model, reader_key, at_once),
+        price=_price(price),
+        agreed=yes,
+    )
+    resources = Resources(counters_of(merged), merged.compressor.cache_dir, merged.compressor.threads or None)
+    try:
+        told = evaluate(plan, resources, Wish(out, baseline, curves), lambda line: tell("note", line))
+    except PackageMissing as error:
+        return fail(EXIT_CANNOT_START, str(error))
+    except ReaderFailed as error:
+        return fail(EXIT_WRONG, str(error))
+    typer.echo(told, nl=False)
+    tell("note", f"tables, scores and curves are in {out}; outcomes.jsonl and answers.jsonl hold texts")
+    return 0
+
+
+def _protected(written: str) -> tuple[str, ...] | None:
+    from elision.compressors.protect import check_classes
+
+    if written == "product":
+        return None
+    classes = () if written == "none" else tuple(written.split(","))
+    check_classes(classes)
+    return classes
+
+
+def _endpoint(url: str, model: str, variable: str, at_once: int) -> "Endpoint | None":
+    from elision.evaluation.reader import Endpoint
+
+    if not url:
+        if model or variable:
+            raise ConfigError(["--reader: say the URL of the reader too"])
+        return None
+    key = os.environ.get(variable, "") if variable else ""
+    if variable and not key:
+        raise ConfigError([f"--reader-key: the variable {variable} is not set"])
+    return Endpoint(url, model, key, at_once)
+
+
+def _price(written: str) -> "Price | None":
+    from elision.evaluation.cost import Price
+
+    if not written:
+        return None
+    try:
+        prompt, completion = map(float, written.split(","))
+    except ValueError as error:
+        raise ConfigError([f"--price: must be two numbers, 0.15,0.60 for instance, not {written}"]) from error
+    return Price(prompt, completion)
