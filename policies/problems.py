@@ -13,7 +13,19 @@ from enum import StrEnum
 
 from elision.policies.conditions import covers, kinds_of
 from elision.policies.judge import least_tokens
-from elision.policies.model import KEEP, Ability, Budget, Kind, Position, Rule, Scope, TextKind, Use, When
+from elision.policies.model import (
+    KEEP,
+    Ability,
+    Budget,
+    Kind,
+    Mode,
+    Position,
+    Rule,
+    Scope,
+    TextKind,
+    Use,
+    When,
+)
 from elision.policies.schema import PolicyFile, budget_of, rules_of
 
 LOW_RATE = 0.2
@@ -263,16 +275,27 @@ def _bound_errors(budget: Budget) -> Iterator[Found]:
 
 def _unreached_budget(context: _Context, budget: Budget) -> Iterator[Found]:
     """Yield that a budget is smaller than what its rules must leave."""
+    if not any(rule.use.method in context.methods for rule in context.rules):
+        yield ("budget",), "no rule compresses anything, so no budget can be kept to; add a rule"
+    elif not _frees(context) and (least := _least_left(context, budget)):
+        message = f"no prompt can be brought to {budget.rate:g}: the rules and bounds leave at least"
+        yield ("budget", "rate"), f"{message} {least:g} of every segment; raise it, or lower those"
+
+
+def _frees(context: _Context) -> bool:
+    """Whether a rule's method decides by itself how far it goes, which may be very far."""
+    used = (context.methods.get(rule.use.method) for rule in context.rules)
+    return any(ability is not None and not ability.needs_target for ability in used)
+
+
+def _least_left(context: _Context, budget: Budget) -> float:
+    """Return what is left at least where words are left out, 0 if the budget is not below it."""
     floors: list[float] = []
     for rule in context.rules:
         ability = context.methods.get(rule.use.method)
-        if ability is not None:
-            floors += _floors(rule, budget) if ability.needs_target else (0.0,)
-    if not floors:
-        yield ("budget",), "no rule compresses anything, so no budget can be kept to; add a rule"
-    elif budget.rate is not None and budget.rate < min(floors):
-        message = f"no prompt can be brought to {budget.rate:g}: the rules and bounds leave at least"
-        yield ("budget", "rate"), f"{message} {min(floors):g} of every segment; raise it, or lower those"
+        if ability is not None and ability.needs_target:
+            floors += _floors(rule, budget)
+    return min(floors) if floors and budget.rate is not None and budget.rate < min(floors) else 0.0
 
 
 def _floors(rule: Rule, budget: Budget) -> Iterator[float]:
@@ -344,6 +367,14 @@ def _warnings_beside_rules(context: _Context) -> Iterator[Found]:
         yield ("budget", key), f"{message}, {lost}; a rate per turn keeps it"
     if budget is not None and budget.rate is not None and budget.rate < LOW_RATE:
         yield ("budget", "rate"), _low(budget.rate)
+    if budget is not None and _frees(context) and (least := _least_left(context, budget)):
+        message = f"prose cannot be brought to {budget.rate:g}: the rules and bounds leave at least {least:g}"
+        yield ("budget", "rate"), f"{message} where words are left out; raise it, or lower those"
+    if not context.rules and budget is None and context.file.mode is not Mode.OFF:
+        yield (
+            (),
+            "no rules, so nothing is compressed; say `extends: balanced`, or `mode: off` if that is meant",
+        )
     pairs = context.file.few_shot.leading_pairs
     if pairs:
         message = f"the first {pairs} pairs of every conversation are taken for examples, and so are real"

@@ -31,6 +31,8 @@ from elision.policies.model import (
 
 NAME_PATTERN = r"^[\w.-]+$"
 KEY_PATTERN = r"^sha256:[0-9a-f]{64}$"
+LANGUAGE_PATTERN = r"^[a-z]{2,3}$"
+_LONGEST_NAME = 64
 
 T = TypeVar("T")
 
@@ -91,6 +93,18 @@ def _fingerprint(value: str) -> str:
     return value
 
 
+def _named(value: str) -> str:
+    if re.match(NAME_PATTERN, value) is None or len(value) > _LONGEST_NAME:
+        raise ValueError(f"must be letters, digits, dots, dashes and _, {_LONGEST_NAME} at most")
+    return value
+
+
+def _language(value: str) -> str:
+    if re.match(LANGUAGE_PATTERN, value) is None:
+        raise ValueError("must be a language's two or three letters in lower case, such as en, de or zh")
+    return value
+
+
 def _header_name(value: str) -> str:
     if re.match(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", value) is None:
         raise ValueError("must be the name of a header")
@@ -99,9 +113,13 @@ def _header_name(value: str) -> str:
 
 OneOrMore = Annotated[tuple[T, ...], BeforeValidator(_several), Field(min_length=1)]
 Several = Annotated[tuple[T, ...], BeforeValidator(_several)]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=NAME_PATTERN)]
+Name = Annotated[
+    str,
+    AfterValidator(_named),
+    Field(json_schema_extra={"pattern": NAME_PATTERN, "minLength": 1, "maxLength": _LONGEST_NAME}),
+]
 Glob = Annotated[str, StringConstraints(min_length=1)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": LANGUAGE_PATTERN})]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint), Field(json_schema_extra={"pattern": KEY_PATTERN})]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 Rate = Annotated[float, Field(gt=0, le=1)]

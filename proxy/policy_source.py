@@ -158,8 +158,9 @@ def inspect_policies(directory: Path, methods: Collection[str] | None = None) ->
     Raises: ConfigError if the directory cannot be read, or holds no policy.
     """
     usable = _usable(methods)
-    loaded = {file.stem: _load(file, usable) for file in _policy_files(directory)}
-    errors = [line for one in loaded.values() for line in one.errors] + list(_shared_keys(loaded))
+    found, misnamed = _policy_files(directory)
+    loaded = {file.stem: _load(file, usable) for file in found}
+    errors = [*misnamed, *(line for one in loaded.values() for line in one.errors), *_shared_keys(loaded)]
     warnings = tuple(line for one in loaded.values() for line in one.warnings)
     if errors:
         return Inspection(None, tuple(errors), warnings)
@@ -307,7 +308,8 @@ def _unusable(shape: PolicyFile) -> Iterator[Problem]:
                 yield Problem(("rules", index, "use", "protect", number), str(error))
 
 
-def _policy_files(directory: Path) -> list[Path]:
+def _policy_files(directory: Path) -> tuple[list[Path], list[str]]:
+    """Return the policy files of a directory, and a line for each that only looks like one."""
     try:
         entries = sorted(directory.iterdir())
     except OSError as error:
@@ -316,8 +318,8 @@ def _policy_files(directory: Path) -> list[Path]:
     # Editors and Kubernetes keep files of their own under names that begin with a dot.
     yamls = [entry for entry in entries if entry.suffix.lower() in (".yml", ".yaml")]
     policies = [entry for entry in yamls if not entry.name.startswith(".")]
-    if others := [entry for entry in policies if entry.suffix != _SUFFIX]:
-        raise ConfigError(f"{entry}: not read; call it {entry.stem}{_SUFFIX}" for entry in others)
+    others = [entry for entry in policies if entry.suffix != _SUFFIX]
     if not policies:
         raise ConfigError([f"{directory}: no policy file in it; add {DEFAULT_TEAM}{_SUFFIX}"])
-    return policies
+    misnamed = [f"{entry}: not read; call it {entry.stem}{_SUFFIX}" for entry in others]
+    return [entry for entry in policies if entry.suffix == _SUFFIX], misnamed

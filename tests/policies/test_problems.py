@@ -16,6 +16,7 @@ METHODS = {
 HALF: dict[str, Any] = {"method": "selective_context", "rate": 0.5}
 RULE: dict[str, Any] = {"use": {"method": "selective_context"}}
 KEY = "sha256:" + "0a" * 32
+RATES = dict.fromkeys(("demonstrations", "context", "tool_result", "history"), 0.35)
 
 
 def found(
@@ -35,7 +36,7 @@ def in_rules(*rules: dict[str, Any]) -> list[tuple[Path, str]]:
 def test_a_sound_policy_has_no_problems() -> None:
     """Neither errors nor warnings, with the default method and a budget, or with rates."""
     files = [
-        {},
+        {"mode": "off"},
         {"budget": {"rate": 0.5}, "rules": [{"use": {}}]},
         {"rules": [{"when": {"segment": "tool_result"}, "use": "lossless"}, {"use": HALF}]},
         {"rules": [{"when": {"position": ["first", "earlier", "last"], "max_turn": 3}, "use": HALF}]},
@@ -193,6 +194,23 @@ def test_a_rate_that_nothing_can_reach_is_told(file: object, path: Path, says: s
     assert says in message
 
 
+def test_a_budget_that_only_lossless_could_reach_is_unwise() -> None:
+    """Documents have a bound above it; tool results may shrink to anything."""
+    lossless = {"when": {"segment": "tool_result"}, "use": "lossless"}
+    file = {"budget": {"rate": 0.3, "min_rate": RATES}, "rules": [lossless, RULE]}
+    assert found(file) == []
+    [(path, message)] = found(file, Severity.WARNING)
+    assert path == ("budget", "rate")
+    assert "at least 0.35 where words are left out" in message
+
+
+def test_a_policy_without_rules_is_unwise() -> None:
+    """A budget forgotten, or `extends`; whoever means it says `mode: off`."""
+    [(path, message)] = found({}, Severity.WARNING)
+    assert path == ()
+    assert "extends: balanced" in message
+
+
 def test_a_budget_that_may_be_reached_is_no_problem() -> None:
     """One rule that may go lower is enough; a method without a target may go anywhere."""
     lower = {"when": {"segment": "history"}, "use": {"tokens": 100}}
@@ -226,7 +244,11 @@ def test_a_key_that_is_listed_twice_is_told() -> None:
             ("budget", "scope"),
             "over the whole request",
         ),
-        ({"few_shot": {"leading_pairs": 3}}, ("few_shot", "leading_pairs"), "the first 3 pairs"),
+        (
+            {"few_shot": {"leading_pairs": 3}, "rules": [{"use": HALF}]},
+            ("few_shot", "leading_pairs"),
+            "the first 3 pairs",
+        ),
     ],
 )
 def test_what_costs_the_providers_cache_is_warned_of(file: object, path: Path, says: str) -> None:

@@ -129,7 +129,10 @@ def test_a_directory_that_cannot_serve_is_the_operators_error(tmp_path: Path) ->
     assert problems(tmp_path) == [": no policy file in it; add default.yaml"]
     (tmp_path / "a.yml").write_text(GOOD)
     assert problems(tmp_path) == ["a.yml: not read; call it a.yaml"]
+    (tmp_path / "b.yaml").write_text("mod: off")
+    assert problems(tmp_path)[1] == 'b.yaml:1:1: unknown key "mod"; did you mean "mode"?'
     (tmp_path / "a.yml").unlink()
+    (tmp_path / "b.yaml").unlink()
     (tmp_path / "a.yaml").mkdir()
     assert problems(tmp_path) == ["a.yaml: cannot be read: Is a directory"]
 
