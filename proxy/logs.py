@@ -8,6 +8,8 @@ from typing import TextIO
 
 import msgspec
 
+from elision.proxy.errors import where
+
 _FLUSH_AFTER_S = 0.2
 
 
@@ -26,7 +28,7 @@ class ConsoleFormatter(logging.Formatter):
         if int(record.created) != self._second:
             self._second = int(record.created)
             self._clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        line = f"{self._clock} {record.levelname.lower()} {record.name} {record.getMessage()}"
+        line = f"{self._clock} {record.levelname.lower()} {record.name} {_message(record)}"
         return f"{line} {told}" if told else line
 
 
@@ -39,9 +41,15 @@ class JsonFormatter(logging.Formatter):
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         return msgspec.json.encode(event | getattr(record, "figures", {})).decode()
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return what a record says, with the type and place of an error; its own words could be a user's."""
+    error = record.exc_info[1] if record.exc_info else None
+    return record.getMessage() if error is None else f"{record.getMessage()} ({where(error)})"
 
 
 class GatheringHandler(logging.StreamHandler[TextIO]):

@@ -7,6 +7,8 @@ import logging
 import subprocess
 import sys
 
+import pytest
+
 from elision.proxy.logs import ConsoleFormatter, GatheringHandler, JsonFormatter
 
 RECORD = logging.LogRecord("elision.x", logging.INFO, "f", 1, "hello %s", ("there",), None)
@@ -69,3 +71,16 @@ def test_without_a_loop_a_line_is_written_at_once() -> None:
     handler = GatheringHandler(stream)
     handler.emit(RECORD)
     assert stream.getvalue() == "hello there\n"
+
+
+@pytest.mark.parametrize("formatter", [ConsoleFormatter(), JsonFormatter()])
+def test_an_error_is_told_by_its_type_and_place(formatter: logging.Formatter) -> None:
+    """A line without a reason helps nobody; the error's own words may be somebody's text."""
+    try:
+        raise ValueError("secret text")
+    except ValueError as error:
+        told = (type(error), error, error.__traceback__)
+    line = formatter.format(logging.LogRecord("asyncio", logging.ERROR, "f", 1, "It ended", (), told))
+    assert "It ended (ValueError at " in line
+    assert "test_logs.py:" in line
+    assert "secret" not in line
