@@ -23,8 +23,11 @@ from elision.proxy.commands import (
 )
 
 if TYPE_CHECKING:
+    from elision.config.settings import Settings
+    from elision.evaluation.command import Wish
     from elision.evaluation.cost import Price
     from elision.evaluation.reader import Endpoint
+    from elision.evaluation.run import Plan
 
 _DATA = Path("../shared/data")
 _OUT = Path("elision-eval")
@@ -32,59 +35,70 @@ _OUT = Path("elision-eval")
 _COUNTS = "gpt-4o"
 
 
+Datasets = Annotated[
+    list[str], typer.Argument(metavar="DATASET...", help="Data sets: NAME, below --data, or NAME=PATH.")
+]
+Methods = Annotated[
+    list[str], typer.Option(metavar="M", help="Method, NAME or NAME:OPTION=VALUE,...; repeatable.")
+]
+Rates = Annotated[
+    list[str] | None, typer.Option(metavar="R", help="Share of tokens to keep, or `people`; repeatable.")
+]
+Tokens = Annotated[list[int] | None, typer.Option(min=1, metavar="N", help="Tokens to keep; repeatable.")]
+Baseline = Annotated[str, typer.Option(metavar="M", help="Method to show differences to.")]
+ReaderUrl = Annotated[str, typer.Option(metavar="URL", help="Base URL of an OpenAI-compatible reader.")]
+ReaderModel = Annotated[str, typer.Option(metavar="NAME", help="The reader's model.")]
+ReaderKey = Annotated[
+    str, typer.Option(metavar="VARIABLE", help="Environment variable that holds the reader's key.")
+]
+AtOnce = Annotated[int, typer.Option(min=1, help="Requests to the reader at once.")]
+PriceOf = Annotated[
+    str, typer.Option(metavar="PROMPT,COMPLETION", help="Of a million of the reader's tokens.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Ask a reader elsewhere, whatever it costs.")]
+Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of data sets.")]
+Split = Annotated[str | None, typer.Option(help="Split; each set's first by default.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many items of each set, evenly spread.")]
+Protect = Annotated[
+    str, typer.Option(help="Protected classes for all methods: none, product, or names by commas.")
+]
+Blind = Annotated[bool, typer.Option("--blind", help="Tell no method the question.")]
+Model = Annotated[str, typer.Option(help="Model whose tokenizer counts.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of random words and intervals.")]
+Curves = Annotated[bool, typer.Option(help="Draw rate-quality curves (PNG).")]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; a stopped run goes on.")]
+
+
 def evaluate(
     *,
-    datasets: Annotated[
-        list[str],
-        typer.Argument(metavar="DATASET...", help="Data sets: NAME, below --data, or NAME=PATH."),
-    ],
-    method: Annotated[
-        list[str], typer.Option(metavar="M", help="Method, NAME or NAME:OPTION=VALUE,...; repeatable.")
-    ],
-    rate: Annotated[
-        list[str] | None,
-        typer.Option(metavar="R", help="Share of tokens to keep, or `people`; repeatable."),
-    ] = None,
-    tokens: Annotated[
-        list[int] | None, typer.Option(min=1, metavar="N", help="Tokens to keep; repeatable.")
-    ] = None,
-    baseline: Annotated[str, typer.Option(metavar="M", help="Method to show differences to.")] = "",
-    reader: Annotated[str, typer.Option(metavar="URL", help="Base URL of an OpenAI-compatible reader.")] = "",
-    reader_model: Annotated[str, typer.Option(metavar="NAME", help="The reader's model.")] = "",
-    reader_key: Annotated[
-        str, typer.Option(metavar="VARIABLE", help="Environment variable that holds the reader's key.")
-    ] = "",
-    at_once: Annotated[int, typer.Option(min=1, help="Requests to the reader at once.")] = 4,
-    price: Annotated[
-        str, typer.Option(metavar="PROMPT,COMPLETION", help="Of a million of the reader's tokens.")
-    ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Ask a reader elsewhere, whatever it costs.")] = False,
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of data sets.")] = _DATA,
-    split: Annotated[str | None, typer.Option(help="Split; each set's first by default.")] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many items of each set, evenly spread.")
-    ] = None,
-    protect: Annotated[
-        str, typer.Option(help="Protected classes for all methods: none, product, or names by commas.")
-    ] = "none",
-    blind: Annotated[bool, typer.Option("--blind", help="Tell no method the question.")] = False,
-    model: Annotated[str, typer.Option(help="Model whose tokenizer counts.")] = _COUNTS,
-    seed: Annotated[int, typer.Option(min=0, help="Of random words and intervals.")] = 0,
-    curves: Annotated[bool, typer.Option(help="Draw rate-quality curves (PNG).")] = True,
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of the run; a stopped run goes on.")
-    ] = _OUT,
+    datasets: Datasets,
+    method: Methods,
+    rate: Rates = None,
+    tokens: Tokens = None,
+    baseline: Baseline = "",
+    reader: ReaderUrl = "",
+    reader_model: ReaderModel = "",
+    reader_key: ReaderKey = "",
+    at_once: AtOnce = 4,
+    price: PriceOf = "",
+    yes: Yes = False,
+    data: Data = _DATA,
+    split: Split = None,
+    limit: Limit = None,
+    protect: Protect = "none",
+    blind: Blind = False,
+    model: Model = _COUNTS,
+    seed: Seed = 0,
+    curves: Curves = True,
+    out: Out = _OUT,
     settings: SettingsFile = None,
 ) -> int:
     """Compare methods on data sets: kept tokens, answers that survive, a reader's answers, time."""
-    from elision.compressors.registry import Resources
-    from elision.evaluation.command import Wish, evaluate, targets_of
-    from elision.evaluation.errors import PackageMissing, ReaderFailed
+    from elision.evaluation.command import Wish, targets_of
     from elision.evaluation.methods import read_method
     from elision.evaluation.run import Plan
     from elision.evaluation.tasks import read_dataset
 
-    merged = settings_of(settings, {})
     plan = Plan(
         datasets=tuple(read_dataset(one, data, split, limit) for one in datasets),
         methods=tuple(read_method(one) for one in method),
@@ -97,15 +111,24 @@ def evaluate(
         price=_price(price),
         agreed=yes,
     )
-    resources = Resources(counters_of(merged), merged.compressor.cache_dir, merged.compressor.threads or None)
+    return _carry_out(plan, Wish(out, baseline, curves), settings_of(settings, {}))
+
+
+def _carry_out(plan: "Plan", wish: "Wish", settings: "Settings") -> int:
+    from elision.compressors.registry import Resources
+    from elision.evaluation.command import evaluate as tables
+    from elision.evaluation.errors import PackageMissing, ReaderFailed
+
+    told_of = settings.compressor
+    resources = Resources(counters_of(settings), told_of.cache_dir, told_of.threads or None)
     try:
-        told = evaluate(plan, resources, Wish(out, baseline, curves), lambda line: tell("note", line))
+        told = tables(plan, resources, wish, lambda line: tell("note", line))
     except PackageMissing as error:
         return fail(EXIT_CANNOT_START, str(error))
     except ReaderFailed as error:
         return fail(EXIT_WRONG, str(error))
     typer.echo(told, nl=False)
-    tell("note", f"tables, scores and curves are in {out}; outcomes.jsonl and answers.jsonl hold texts")
+    tell("note", f"tables, scores and curves are in {wish.out}; outcomes.jsonl and answers.jsonl hold texts")
     return 0
 
 
