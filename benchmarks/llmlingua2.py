@@ -148,8 +148,9 @@ def table(shape: str, found: Seconds, sizes: Sequence[int]) -> str:
     for size in sizes:
         rates = {name: [size / s for s in found[name, size]] for name in (*_OURS, _THEIRS)}
         cells = [f"{median(r):,.0f} ({min(r):,.0f} to {max(r):,.0f})" for r in rates.values()]
+        theirs = rates[_THEIRS]
         times = [
-            f"{median(rates[name]) / median(rates[_THEIRS]):.1f} ({max(rates[name]) / max(rates[_THEIRS]):.1f})"
+            f"{median(rates[name]) / median(theirs):.1f} ({max(rates[name]) / max(theirs):.1f})"
             for name in _OURS
         ]
         lines.append(f"| {size:,} | {' | '.join((*cells, *times))} |")
@@ -172,8 +173,8 @@ def main() -> None:
     ]
     parts.append(
         f"Tokens of input a second, median of {told.rounds} (least to most), {told.threads} threads, "
-        "text to text at a rate of 0.5; `times`: as fast as the reference, by medians (by the best of each, which others on the machine "
-        "disturbed least)."
+        "text to text at a rate of 0.5; `times`: as fast as the reference, by medians (by the best of "
+        "each, which others on the machine disturbed least)."
     )
     for shape in told.shapes:
         folder = makers[shape]()
