@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -27,10 +27,14 @@ def job(text: str) -> Job:
 
 @asynccontextmanager
 async def compressor(
-    tmp_path: Path, *methods: Method, stuck_after_s: float = 60.0, ping_timeout_s: float = 15.0
+    tmp_path: Path,
+    *methods: Method,
+    stuck_after_s: float = 60.0,
+    ping_timeout_s: float = 15.0,
+    queue_limit: int = 2,
 ) -> AsyncIterator[tuple[CompressorClient, CompressorKeeper]]:
     """Keep a compressor process and a client of it until the block ends."""
-    options = WorkerOptions(socket=str(tmp_path / "s"), stuck_after_s=stuck_after_s, queue_limit=2)
+    options = WorkerOptions(socket=str(tmp_path / "s"), stuck_after_s=stuck_after_s, queue_limit=queue_limit)
     keeper = CompressorKeeper(options, command=COMMAND, ping_every_s=0.1, ping_timeout_s=ping_timeout_s)
     client = CompressorClient(options.socket, methods or (HALVE,))
     async with asyncio.TaskGroup() as tasks:
@@ -199,6 +203,59 @@ async def test_64_requests_at_once_give_what_each_gives_alone(tmp_path: Path, is
             task.cancel()
     assert together == alone
     assert all(outcome.tokens_after < outcome.tokens_before for [outcome] in alone)
+
+
+async def crashed(client: CompressorClient) -> None:
+    assert await refusal(client, "exit") == "compressor_crashed"
+
+
+async def test_nothing_wedges(tmp_path: Path) -> None:
+    """Short deadlines, callers that leave, texts that fail, a full queue, a crash: all at random."""
+    random = Random(5)
+    texts = ("abcd", "raise", "sleep 0.002", "sleep 0.02")
+
+    async def one(client: CompressorClient) -> None:
+        work = client.compress(
+            [job(random.choice(texts)) for _ in range(random.randint(1, 5))], random.random() / 10
+        )
+        async with asyncio.timeout(random.random() / 5):
+            with suppress(CompressorUnavailableError):
+                await work
+
+    async with compressor(tmp_path, queue_limit=1000) as (client, keeper):
+        for crash in (False, True):
+            crowd = [one(client) for _ in range(150)]
+            crowd += [crashed(client)] if crash else []
+            told = await asyncio.gather(*crowd, return_exceptions=True)
+            assert {type(error) for error in told if isinstance(error, BaseException)} <= {TimeoutError}
+            await until_ready(client)
+            [outcome] = await client.compress([job("abcd")], 10)
+            assert (outcome.text, keeper.starts) == ("ab", 1 + crash)
+
+
+async def test_a_short_request_passes_a_long_text_in_its_breaks(tmp_path: Path) -> None:
+    """By a real model, in the same process; and a long text that nobody waits for is given up."""
+    method = Method("selective_context", (("weights", str(save_tiny_lm(tmp_path))),))
+    random = Random(6)
+    long = Job(" ".join(prose(random) for _ in range(1500)), method, Target(rate=0.5))
+    short = Job(prose(random), method, Target(rate=0.5))
+    options = WorkerOptions(socket=str(tmp_path / "s"))
+    keeper, client = CompressorKeeper(options), CompressorClient(options.socket, (method,))
+    async with asyncio.TaskGroup() as tasks:
+        running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
+        await until_ready(client)
+        for _ in range(4):
+            await client.compress([Job(prose(random), method, Target(rate=0.5))], 60)
+        reading = tasks.create_task(client.compress([long], 120))
+        await asyncio.sleep(0.2)
+        await client.compress([short], 120)
+        assert not reading.done(), "it was not kept waiting by the long one"
+        reading.cancel()
+        [outcome] = await client.compress([short], 120)
+        assert outcome.tokens_after < outcome.tokens_before
+        assert keeper.starts == 1
+        for task in running:
+            task.cancel()
 
 
 def prose(random: Random) -> str:
