@@ -12,7 +12,7 @@ import threading
 import time
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from elision.compressors.base import Job, Method, Outcome
@@ -198,6 +198,16 @@ class WorkQueue:
             if sum(first.sizes[index] for index in first.waiting) > self._room(self._next_method(first)):
                 return None
             return self._batch()
+
+    def share(self, outcomes: Mapping[Job, Outcome]) -> None:
+        """Give what was made to those who wait for the same, so that it is made once."""
+        with self._changed:
+            for request in self._requests:
+                jobs = request.question.jobs
+                for index in [index for index in request.waiting if jobs[index] in outcomes]:
+                    request.waiting.remove(index)
+                    request.done(index, outcomes[jobs[index]])
+            self._bury()
 
     def ran(self, batch: Batch, seconds: float, *, whole: bool) -> None:
         """Take note of what a batch took; of one that was broken off nothing is learned."""

@@ -243,6 +243,7 @@ class Service:
             return False
         for (request, index), outcome in zip(batch.tasks, outcomes, strict=True):
             request.done(index, outcome)
+        self._queue.share(dict(zip(batch.jobs, outcomes, strict=True)))
         return True
 
     def _run_apart(self, batch: Batch) -> None:

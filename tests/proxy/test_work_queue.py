@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from elision.compressors.base import Method
+from elision.compressors.base import Method, Outcome
 from elision.proxy.wire import Prepare, Refusal
 from elision.proxy.work_queue import GATHER_S, TRY_AGAIN_S, Batch, Limits, Preparation, WorkQueue
 from fakes.works import HALVE, Works
@@ -167,6 +167,20 @@ def test_a_full_queue_refuses_but_never_the_first() -> None:
     by_tokens = WorkQueue(Limits(jobs=100, tokens=100), works.clock)
     told = [by_tokens.put(works.request(number, 60)) for number in range(2)]
     assert told == [None, Refusal.QUEUE_FULL]
+
+
+def test_what_was_made_is_given_to_all_who_wait_for_the_same() -> None:
+    """A document that many ask about at once is read once; what else they ask for is still to do."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    first, same, more = works.request(1, 10), works.request(2, 10), works.request(3, 10, 10)
+    for request in (first, same, more):
+        queue.put(request)
+    [job] = first.question.jobs
+    queue.drop(first)
+    queue.share({job: Outcome("aa", 10, 1, (), "halve", "f")})
+    assert works.listener.told == [(2, "")]
+    assert taken(queue) == [(3, 1)]
 
 
 def test_what_expired_or_was_dropped_is_not_taken() -> None:
