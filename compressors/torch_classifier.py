@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,18 +215,38 @@ def _classifier(folder: Path, dtype: "torch.dtype", attention: str) -> "torch.nn
 
 
 def _kompress(folder: Path, dtype: "torch.dtype", attention: str) -> "torch.nn.Module":
-    """Kompress v2: a ModernBERT encoder with a head per token and one that looks at spans.
-
-    A token's score is its chance of being kept, times a half to one by how important its
-    surroundings are. Source: the checkpoint's layout, `docs/models.md`.
-    """
+    """Load Kompress v2's encoder and both of its heads. Source: `docs/models.md`."""
     import torch
     from transformers import AutoConfig, AutoModel
 
-    class Kompress(torch.nn.Module):
+    parts = torch.load(folder / KOMPRESS_FILE, map_location="cpu", weights_only=True)
+    absent = [name for name in _KOMPRESS_PARTS if not isinstance(parts, dict) or name not in parts]
+    if absent:
+        raise WeightsMissing(f"{folder / KOMPRESS_FILE} has no {', '.join(absent)}")
+    config = AutoConfig.for_model(**json.loads((folder / "config.json").read_text("utf-8")))
+    config._attn_implementation = attention  # noqa: SLF001  what from_config's argument sets, for mypy too
+    model = _two_heads(
+        AutoModel.from_config(config), int(config.hidden_size), len(parts["span_conv_state_dict"]["0.bias"])
+    )
+    try:
+        for part, name in zip(("encoder", "token_head", "span_conv"), _KOMPRESS_PARTS, strict=True):
+            model.get_submodule(part).load_state_dict(parts[name])
+    except RuntimeError as error:
+        raise WeightsMissing(f"{folder / KOMPRESS_FILE} does not fit its config.json: {error}") from error
+    return model.to(dtype)
+
+
+def _two_heads(encoder: "torch.nn.Module", width: int, channels: int) -> "torch.nn.Module":
+    """Return a module that scores each token by itself, and by its surroundings.
+
+    A token's score is its chance of being kept, times a half to one by how important its span is.
+    """
+    import torch
+
+    class TwoHeads(torch.nn.Module):
         """The encoder and both heads."""
 
-        def __init__(self, encoder: torch.nn.Module, width: int, channels: int) -> None:
+        def __init__(self) -> None:
             super().__init__()
             self.encoder = encoder
             self.token_head = torch.nn.Linear(width, 2)
@@ -248,19 +268,4 @@ def _kompress(folder: Path, dtype: "torch.dtype", attention: str) -> "torch.nn.M
             scored: torch.Tensor = keep * (0.5 + 0.5 * span)
             return scored
 
-    parts = torch.load(folder / KOMPRESS_FILE, map_location="cpu", weights_only=True)
-    absent = [name for name in _KOMPRESS_PARTS if not isinstance(parts, dict) or name not in parts]
-    if absent:
-        raise WeightsMissing(f"{folder / KOMPRESS_FILE} has no {', '.join(absent)}")
-    config = AutoConfig.for_model(**json.loads((folder / "config.json").read_text("utf-8")))
-    config._attn_implementation = attention  # noqa: SLF001  what from_config's argument sets, for mypy too
-    encoder = AutoModel.from_config(config)
-    spans: dict[str, Any] = parts["span_conv_state_dict"]
-    model = Kompress(encoder, int(config.hidden_size), len(spans["0.bias"]))
-    try:
-        model.encoder.load_state_dict(parts["encoder_state_dict"])
-        model.token_head.load_state_dict(parts["token_head_state_dict"])
-        model.span_conv.load_state_dict(spans)
-    except RuntimeError as error:
-        raise WeightsMissing(f"{folder / KOMPRESS_FILE} does not fit its config.json: {error}") from error
-    return model.to(dtype)
+    return TwoHeads()
