@@ -1,40 +1,60 @@
 """Shortening without loss: JSON without its layout, text without whitespace that says nothing.
 
-JSON that is the whole text, or a fenced block, loses the whitespace between its tokens; strings,
-numbers, order and duplicate keys stay byte for byte, because nothing is parsed and written anew.
-Outside code and indented blocks, lines lose trailing whitespace and runs of three or more blank
-lines become one. This module owns what counts as no loss; rates and budgets are not its concern.
+JSON that is the whole text, a fenced block, a line, or a block within prose loses the whitespace
+between its tokens (`lossless_json`); prose loses blanks that say nothing (`lossless_lines`); where the
+policy allows it, repeated blocks of lines become references (`lossless_repeats`). This module owns
+the order of these and the outcome; rates and budgets are not its concern.
 """
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from elision.compressors.base import Outcome, Target
+from elision.compressors.base import OptionValue, Outcome, Target
+from elision.compressors.lossless_json import minify_blocks, minify_json
+from elision.compressors.lossless_lines import squeeze_lines
+from elision.compressors.lossless_repeats import fold
+from elision.compressors.protect import find_spans
 from elision.compressors.protect_blocks import find_fences
 from elision.compressors.tokens import Counters
 
 NAME = "lossless"
-_VERSION = "1"
-_JSON_PIECE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[ \t\n\r]++')
+_VERSION = "2"
 _FENCE = re.compile(
-    r"(?P<head>(?:```+|~~~+)[ \t]*(?:json)?[ \t]*\r?\n)(?P<body>.*\n)(?P<tail>(?:```+|~~~+)[ \t]*)",
+    r"(?P<head>(?:```+|~~~+)[ \t]*(?:jsonl?|ndjson)?[ \t]*\r?\n)(?P<body>.*\n)(?P<tail>(?:```+|~~~+)[ \t]*)",
     re.DOTALL | re.IGNORECASE,
 )
-_PRE = re.compile(r"<pre\b.*?</pre>", re.DOTALL | re.IGNORECASE)
-_BLANK_RUN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may be done.
+
+    Attributes:
+        inner_json: JSON that is the value of a JSON string loses its layout too.
+        repeats: repeated blocks of lines become references.
+    """
+
+    inner_json: bool = True
+    repeats: bool = False
+
+    @classmethod
+    def read(cls, options: Mapping[str, OptionValue]) -> "Rules":
+        """Take the rules out of the method's options."""
+        return cls(bool(options["inner_json"]), bool(options["repeats"]))
 
 
 class Lossless:
     """The compressor; targets' rates are not looked at."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, rules: Rules | None = None) -> None:
         """Take counters that count as the target's model does."""
         self._counters = counters
+        self._rules = rules or Rules()
 
     @property
     def fingerprint(self) -> str:
-        return f"{NAME}/{_VERSION}"
+        return f"{NAME}/{_VERSION} inner_json={self._rules.inner_json:d} repeats={self._rules.repeats:d}"
 
     def compress(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Outcome]:
         """Return each text without what says nothing; "not_shorter" where that saves no token."""
@@ -43,74 +63,45 @@ class Lossless:
     def _compress(self, text: str, target: Target) -> Outcome:
         counter = self._counters.counter_for(target.model)
         before = counter.count(text)
-        shorter = squeeze(text)
+        shorter = squeeze(text, self._rules)
         after = counter.count(shorter) if shorter != text else before
         if after >= before:
             return Outcome(text, before, before, (), NAME, self.fingerprint, "not_shorter")
         return Outcome(shorter, before, after, (), NAME, self.fingerprint)
 
 
-def squeeze(text: str) -> str:
+def squeeze(text: str, rules: Rules | None = None) -> str:
     """Return a text without layout that says nothing; whitespace at its edges stays as it is."""
+    rules = rules or Rules()
     inner = text.strip()
-    whole = minify_json(inner)
-    if whole is not None:
-        return text.replace(inner, whole, 1)
     start = len(text) - len(text.lstrip())
-    return text[:start] + "".join(_squeezed(inner)) + text[start + len(inner) :]
+    short = minify_json(inner, rules.inner_json)
+    if short is None:
+        short = "".join(_squeezed(inner, rules))
+        short = fold(short) if rules.repeats else short
+    return text[:start] + short + text[start + len(inner) :]
 
 
-def minify_json(text: str) -> str | None:
-    """Return a JSON object or array without whitespace between tokens; None if it is not one."""
-    if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
-        return None
-    try:
-        json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    return _JSON_PIECE.sub(lambda piece: piece[0] if piece[0][0] == '"' else "", text)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _squeezed(text: str) -> Iterator[str]:
+def _squeezed(text: str, rules: Rules) -> Iterator[str]:
     done = 0
     for start, end in find_fences(text):
-        yield _squeezed_prose(text[done:start])
-        yield _squeezed_fence(text[start:end])
+        yield _squeezed_prose(text[done:start], rules)
+        yield _squeezed_fence(text[start:end], rules)
         done = end
-    yield _squeezed_prose(text[done:])
+    yield _squeezed_prose(text[done:], rules)
 
 
-def _squeezed_fence(block: str) -> str:
+def _squeezed_fence(block: str, rules: Rules) -> str:
     fence = _FENCE.fullmatch(block)
-    short = minify_json(fence["body"].strip()) if fence else None
-    return f"{fence['head']}{short}\n{fence['tail']}" if fence and short else block
+    if fence is None:
+        return block
+    short = minify_json(fence["body"].strip(), rules.inner_json)
+    if short is None:
+        lines = [minify_json(line, rules.inner_json) for line in fence["body"].splitlines()]
+        short = "\n".join(line for line in lines if line is not None) if None not in lines else None
+    return f"{fence['head']}{short}\n{fence['tail']}" if short else block
 
 
-def _squeezed_prose(text: str) -> str:
-    if "<pre" in text or "<PRE" in text:
-        return text
-    lines: list[str] = []
-    blank: list[str] = []
-    for line in text.split("\n"):
-        short = line if _is_indented(line) else line.rstrip(" \t")
-        if not short.strip():
-            blank.append(short)
-            continue
-        lines += _squeezed_blanks(blank, lines, short)
-        blank = []
-        lines.append(short)
-    return "\n".join([*lines, *blank])
-
-
-def _squeezed_blanks(blank: list[str], before: list[str], after: str) -> list[str]:
-    in_block = _is_indented(after) and bool(before) and _is_indented(before[-1])
-    return blank if in_block or len(blank) < _BLANK_RUN else [blank[0].strip(" \t")]
-
-
-def _is_indented(line: str) -> bool:
-    """Whether a line is preformatted by its indentation (CommonMark: four spaces, or a tab)."""
-    return line.startswith(("    ", "\t"))
+def _squeezed_prose(text: str, rules: Rules) -> str:
+    code = tuple((span.start, span.end) for span in find_spans(text, ("inline_code",)))
+    return squeeze_lines(minify_blocks(text, rules.inner_json, code))

@@ -193,7 +193,11 @@ def _entry(name: str) -> EntryPoint:
 
 def _rows() -> dict[str, Row]:
     return {
-        "lossless": Row(_lossless, {}, Ability(needs_target=False)),
+        "lossless": Row(
+            _lossless,
+            {"inner_json": Option(True), "repeats": Option(False)},
+            Ability(needs_target=False),
+        ),
         "llmlingua2": Row(
             _llmlingua2,
             {
@@ -235,9 +239,9 @@ def _rows() -> dict[str, Row]:
 
 
 def _lossless(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
-    from elision.compressors.lossless import Lossless
+    from elision.compressors.lossless import Lossless, Rules
 
-    return Lossless(resources.counters)
+    return Lossless(resources.counters, Rules.read(options))
 
 
 def _llmlingua2(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:

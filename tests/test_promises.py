@@ -77,7 +77,8 @@ def check_budget(text: str, units: Units, rate: float, outcome: Outcome) -> None
         return
     if not stays.all():
         cost, _ = unit_costs(bounds, COUNTER.starts(text))
-        alone = [COUNTER.count(" " + text[a:b]) for a, b in bounds[~stays].tolist()]
+        # A unit comes with the gap before it, a paragraph break at most.
+        alone = [COUNTER.count(f"\n\n{text[a:b]}") for a, b in bounds[~stays].tolist()]
         assert outcome.tokens_after + max(*alone, int(cost[~stays].max())) + 1 > budget
 
 

@@ -6,61 +6,51 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elision.compressors.base import Target
-from elision.compressors.lossless import Lossless, minify_json, squeeze
+from elision.compressors.base import Method, Target
+from elision.compressors.lossless import Lossless, Rules, squeeze
+from elision.compressors.lossless_repeats import restore
+from elision.compressors.registry import Resources, make_compressor
 from elision.compressors.tokens import Counters
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-)
-CONTAINERS = st.lists(JSON) | st.dictionaries(st.text(), JSON)
-
-
-@given(CONTAINERS, st.sampled_from([None, 1, 2, "\t"]), st.booleans())
-def test_minified_json_means_the_same(value: object, indent: int | str | None, ascii_: bool) -> None:
-    """Equal when parsed, no whitespace between tokens, and the compact form stays as it is."""
-    short = minify_json(json.dumps(value, indent=indent, ensure_ascii=ascii_))
-    assert short is not None
-    assert json.loads(short) == value
-    assert short == json.dumps(value, separators=(",", ":"), ensure_ascii=ascii_)
-    assert minify_json(short) == short
-
-
-def test_values_and_order_stay_byte_for_byte() -> None:
-    """Numbers are not normalised, escapes not resolved, duplicate keys not merged."""
-    text = '{ "b" : 1.00e+5 ,\n "a" : "x \\u00e9  \\" y" , "b" : -0 , "n": 12345678901234567890.10 }'
-    assert minify_json(text) == '{"b":1.00e+5,"a":"x \\u00e9  \\" y","b":-0,"n":12345678901234567890.10}'
-
-
-@pytest.mark.parametrize(
-    "text", ["{a: 1}", "[1, 2", "[1] [2]", "12", '"x"', "", "[NaN]", "[" * 100_000 + "]"]
-)
-def test_what_is_not_json_is_not_touched(text: str) -> None:
-    """Near-JSON is somebody's text."""
-    assert minify_json(text) is None
-    assert squeeze(text) == text
 
 
 def test_fenced_json_is_minified_and_other_code_is_not() -> None:
     """Only a fence that says json, or says nothing and holds it."""
     other = "but\n```py\n[1,   \n\n\n\n 2]\n```\n"
-    text = 'See  this:\n```json\n{\n  "a": 1\n}\n```\nand\n```\n[1,\n 2]\n```\n' + other
-    expected = 'See  this:\n```json\n{"a":1}\n```\nand\n```\n[1,2]\n```\n' + other
+    text = 'See this:\n```json\n{\n  "a": 1\n}\n```\nand\n```\n[1,\n 2]\n```\n' + other
+    expected = 'See this:\n```json\n{"a":1}\n```\nand\n```\n[1,2]\n```\n' + other
     assert squeeze(text) == expected
 
 
-def test_whitespace_that_says_nothing_goes() -> None:
-    """Trailing blanks and long runs of blank lines; single and double blank lines stay."""
-    assert squeeze("a  \nb\t\n\n\nc\n\n \n\n\nd") == "a\nb\n\n\nc\n\nd"
+def test_fenced_json_lines_are_minified() -> None:
+    """Where every line is JSON; one that is not leaves all as they are."""
+    assert squeeze('```jsonl\n{"a": 1}\n{"a": 2}\n```') == '```jsonl\n{"a":1}\n{"a":2}\n```'
+    mixed = '```jsonl\n{"a": 1}\nsum: 2\n```'
+    assert squeeze(mixed) == mixed
 
 
-def test_preformatted_text_stays() -> None:
-    """Indented blocks, pre elements and the edges of the text keep their whitespace."""
-    indented = "x\n\n    code  \n\n\n\n    more\n"
-    assert squeeze(indented) == indented
-    assert squeeze("<pre>\na  \n\n\n\n</pre>") == "<pre>\na  \n\n\n\n</pre>"
-    assert squeeze("\n\n\n\n a  \n b \n\n\n\n\n") == "\n\n\n\n a\n b \n\n\n\n\n"
+def test_json_within_prose_is_minified_and_its_strings_stay() -> None:
+    """The prose around it loses its own blanks; two spaces in a string are data."""
+    text = 'Send  the body {"a": "x  y", "b": [1, 2.50]} now.\n{"c": 1}\n{"c": 2}  \n\nDone.'
+    assert squeeze(text) == 'Send the body {"a":"x  y","b":[1,2.50]} now.\n{"c":1}\n{"c":2}\n\nDone.'
+
+
+def test_json_in_code_stays() -> None:
+    """Inline or in a fence of another language."""
+    text = 'Write `{"a": 1}` so.\n```py\nx = {"a": 1}\n```'
+    assert squeeze(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["{a: 1}", "[1, 2", "[1] [2]", "12", '"x"', "", "[NaN]", "[" * 100_000 + "]"]
+)
+def test_near_json_is_somebodys_text(text: str) -> None:
+    """What is not JSON is not touched."""
+    assert squeeze(text) == text
+
+
+def test_the_edges_of_a_text_stay() -> None:
+    """What follows it in the message must not be joined to it."""
+    assert squeeze("\n\n\n\n a \n b \n\n\n\n\n") == "\n\n\n\n a\n b \n\n\n\n\n"
 
 
 @given(st.text(st.sampled_from('ab \n\t`~{}[]"1,:\r'), max_size=60))
@@ -81,3 +71,36 @@ def test_outcomes_count_tokens_and_say_why_not() -> None:
     assert short.tokens_after < short.tokens_before
     assert short.reason == ""
     assert (same.text, same.reason, same.tokens_after) == ("plain", "not_shorter", same.tokens_before)
+
+
+REPEATED = "\n".join(
+    ["Traceback:", "  File a.py, line 3, in the one handler of requests", "  File b.py, line 9"] * 5
+)
+
+
+def test_repeats_become_references_where_the_policy_says_so() -> None:
+    """And not by default; every line can be had back."""
+    assert squeeze(REPEATED) == REPEATED
+    short = squeeze(REPEATED, Rules(repeats=True))
+    assert "[same as lines 1-3 above]" in short
+    assert restore(short) == REPEATED
+
+
+def test_the_registry_reads_the_options() -> None:
+    """Both are in the fingerprint: another option, another cache entry."""
+    text = json.dumps({"inner": json.dumps({"a": [1, 2, 3]}, indent=4)})
+    default, off, repeats = (
+        make_compressor(Method("lossless", options), Resources(Counters()))
+        for options in ((), (("inner_json", False),), (("repeats", True),))
+    )
+    assert len({default.fingerprint, off.fingerprint, repeats.fingerprint}) == 3
+    assert default.compress([text], [Target()])[0].text == '{"inner":"{\\"a\\":[1,2,3]}"}'
+    assert off.compress([text], [Target()])[0].text == text.replace(": ", ":", 1)
+    assert repeats.compress([REPEATED], [Target()])[0].reason == ""
+
+
+@pytest.mark.parametrize("run", ["{", '{"a": 1}\n', " ", "\n", "a  b ", '"', "`", '{"a":', "[[", "x\n"])
+def test_long_runs_take_linear_time(run: str) -> None:
+    """A quadratic step would outlast the test's timeout."""
+    text = run * (300_000 // len(run)) + "!"
+    assert len(squeeze(text, Rules(repeats=True))) <= len(text)

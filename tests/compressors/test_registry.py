@@ -19,6 +19,7 @@ from elision.compressors.registry import (
     check_method,
     make_compressor,
     method_names,
+    read_options,
 )
 from elision.compressors.tokens import Counters
 from fakes.tiny_lm import save_tiny_lm
@@ -64,7 +65,7 @@ def test_wrong_options_are_refused(options: tuple[tuple[str, str | int], ...], m
 def test_a_method_without_options_says_so() -> None:
     """Rather than listing nothing."""
     with pytest.raises(BadOption, match="takes none"):
-        check_method(Method("lossless", (("level", "x"),)))
+        read_options(Method("keep", (("level", "x"),)), {})
 
 
 def test_weights_are_loaded_once_for_two_methods(tmp_path: Path) -> None:
