@@ -90,7 +90,9 @@ class Handler:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request and record it, however it ends."""
         if request.path.startswith("/elision/"):
-            return await self._deps.admin.answer(request)
+            answer = await self._deps.admin.answer(request)
+            answer.headers["x-elision-request-id"] = os.urandom(16).hex()
+            return answer
         headers = decoded(request.raw_headers)
         team, path = self._deps.teams.of(origin_form(request.raw_path), headers, request.remote or "")
         exchange = Exchange(request, team, path, headers)

@@ -38,6 +38,7 @@ async def test_prometheus_reads_the_figures() -> None:
     """Under the usual content type."""
     got = await asked("GET", "/elision/metrics")
     assert (got.status, got.body) == (200, b"elision_x 1\n")
+    assert len(got.value("x-elision-request-id")) == 32
     assert got.value("content-type").startswith("text/plain; version=0.0.4")
 
 
