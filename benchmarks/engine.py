@@ -134,7 +134,7 @@ async def asked(client: CompressorClient, jobs: Sequence[Job], deadline_s: float
     async def one(number: int) -> Outcome | None:
         started = time.perf_counter()
         try:
-            [outcome] = await client.compress([jobs[number]], deadline_s)
+            outcome = await client.compress(jobs[number], deadline_s)
         except CompressorUnavailableError as error:
             reasons[error.reason] += 1
             return None

@@ -9,6 +9,7 @@ Source: headroom-ai 0.42, `/v1/compress`; LiteLLM 1.109, guardrail `headroom`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -106,9 +107,9 @@ class Pinned:
         """Return how many seconds the team's requests may be held up."""
         return self.planner.deadline_s(team)
 
-    def plan(self, body: bytes, ask: Ask) -> Planned | None:
+    def plan(self, body: bytes, ask: Ask, until: float = inf) -> Planned | None:
         """Return the plan without what it would do to the first messages."""
-        planned = self.planner.plan(body, ask)
+        planned = self.planner.plan(body, ask, until)
         if planned is None or not self.messages:
             return planned
         decisions = tuple(map(self._pinned, planned.plan.decisions))

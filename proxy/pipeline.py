@@ -6,14 +6,14 @@ here can fail a request.
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from elision.compressors.base import Job, Method, Outcome, Target
 from elision.policies.model import Decision, Plan
 from elision.proxy.cache import CacheBackend, outcome_key, pack, unpack
+from elision.proxy.pace import size_of
 from elision.proxy.worker import CompressorUnavailableError
 
 
@@ -39,8 +39,8 @@ class CompressorAccess(Protocol):
         """Return a prepared method's fingerprint, or raise `CompressorUnavailableError`."""
         ...
 
-    async def compress(self, jobs: Sequence[Job], deadline_s: float) -> Sequence[Outcome]:
-        """Return one outcome for each job, or raise `CompressorUnavailableError`."""
+    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
+        """Return a text's outcome, or raise `CompressorUnavailableError`."""
         ...
 
 
@@ -79,13 +79,12 @@ class Pipeline:
                 fates[index] = Fate(decisions[index], None, error.reason)
         found = await self._from_cache(keys, max(ends, default=begun))
         fates.update({i: _fate(decisions[i], outcome, cached=True) for i, outcome in found.items()})
-        groups: dict[float, list[int]] = defaultdict(list)
-        for index in keys:
-            if index not in found:
-                groups[ends[index]].append(index)
-        works = (self._compressed(group, decisions, jobs, keys, end) for end, group in groups.items())
-        for made in await asyncio.gather(*works):
-            fates.update(made)
+        missing = [index for index in keys if index not in found]
+        sizes = {index: size_of(jobs[index].text) for index in missing}
+        total = sum(sizes.values())
+        # Each by itself: what is done in time counts, whatever becomes of the others.
+        works = (self._compressed(decisions[i], jobs[i], keys[i], ends[i], total - sizes[i]) for i in missing)
+        fates.update(zip(missing, await asyncio.gather(*works), strict=True))
         return [fates[index] for index in range(len(jobs))]
 
     async def close(self) -> None:
@@ -103,22 +102,13 @@ class Pipeline:
         outcomes = ((index, unpack(value)) for index, value in zip(keys, values, strict=True) if value)
         return {index: outcome for index, outcome in outcomes if outcome is not None}
 
-    async def _compressed(
-        self,
-        missing: Sequence[int],
-        decisions: Sequence[Decision],
-        jobs: Sequence[Job],
-        keys: Mapping[int, bytes],
-        ends: float,
-    ) -> dict[int, Fate]:
+    async def _compressed(self, decision: Decision, job: Job, key: bytes, ends: float, beside: int) -> Fate:
         try:
-            left_s = max(ends - time.monotonic(), 0.0)
-            outcomes = await self._compressor.compress([jobs[index] for index in missing], left_s)
+            outcome = await self._compressor.compress(job, max(ends - time.monotonic(), 0.0), beside)
         except CompressorUnavailableError as error:
-            return {index: Fate(decisions[index], None, error.reason) for index in missing}
-        made = dict(zip(missing, outcomes, strict=True))
-        self._remember({keys[index]: pack(outcome) for index, outcome in made.items()})
-        return {index: _fate(decisions[index], outcome, cached=False) for index, outcome in made.items()}
+            return Fate(decision, None, error.reason)
+        self._remember({key: pack(outcome)})
+        return _fate(decision, outcome, cached=False)
 
     def _remember(self, items: Mapping[bytes, bytes]) -> None:
         """Write to the cache without keeping the request waiting."""

@@ -14,14 +14,14 @@ _LENGTH_BYTES = 4
 
 
 class Refusal(StrEnum):
-    """Why the compressor has no outcome for a request; docs/reasons.md tells people what to do.
+    """Why the compressor has no outcome for a text; docs/reasons.md tells people what to do.
 
     Attributes:
         DEADLINE: time was over before it was done, or before it began.
         QUEUE_FULL: so much waits already that no more may.
         OVERLOADED: what waits before it would take until after its deadline.
-        TOO_LONG: its texts alone would take until after its deadline.
-        OUT_OF_MEMORY: one of its texts is more than the device has memory for.
+        TOO_LONG: the text alone would take until after its deadline.
+        OUT_OF_MEMORY: the text is more than the device has memory for.
         COMPRESSOR_ERROR: the method failed.
         COMPRESSOR_CRASHED: the process ended meanwhile, and another one starts.
         COMPRESSOR_STARTING: the process has not yet loaded the method.
@@ -47,11 +47,16 @@ class Prepare(msgspec.Struct, tag="prepare", frozen=True):
 
 
 class Compress(msgspec.Struct, tag="compress", frozen=True):
-    """Compress these jobs, all of them, within `deadline_s` seconds from receipt."""
+    """Compress this text within `deadline_s` seconds from receipt.
+
+    Attributes:
+        beside: tokens of other texts that the same request asks for at the same time, about.
+    """
 
     id: int
-    jobs: tuple[Job, ...]
+    job: Job
     deadline_s: float
+    beside: int = 0
 
 
 class Cancel(msgspec.Struct, tag="cancel", frozen=True):
@@ -75,10 +80,10 @@ class Prepared(msgspec.Struct, tag="prepared", frozen=True):
 
 
 class Compressed(msgspec.Struct, tag="compressed", frozen=True):
-    """The outcome of each job, in order."""
+    """What became of the text."""
 
     id: int
-    outcomes: tuple[Outcome, ...]
+    outcome: Outcome
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True):

@@ -1,10 +1,11 @@
 """What waits for the compressor, in which order, in which batches, and what is refused at once.
 
-A request is a few texts and a deadline. Texts of one method are taken together, across requests, up
-to what is done in about a quarter of a second, so that nothing runs long while something urgent
-waits. Who comes first: a request counts from the moment at which it would be done if it were alone,
-or from its last chance to begin, whichever is sooner; so short requests pass long ones, long ones
-are not passed for ever, and none that can still be met is missed for one that can wait.
+An order is one text with a deadline; those that one request of a client places together know of
+one another's size. Texts of one method are taken together up to what is done in about a quarter of
+a second, so that nothing runs long while something urgent waits. Who comes first: an order counts
+from the moment at which it and those beside it would be done if they were alone, or from the last
+chance to begin, whichever is sooner; so short requests pass long ones, long ones are not passed for
+ever, and none that can still be met is missed for one that can wait.
 `elision.proxy.pace` says how long things take. Nothing here runs anything. Safe for several threads.
 """
 
@@ -12,7 +13,7 @@ import threading
 import time
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from elision.compressors.base import Job, Method, Outcome
@@ -25,7 +26,7 @@ _LEAST_TOKENS, _MOST_TOKENS = 2048, 65_536
 """Bounds of a batch, whatever its pace; one text always fits."""
 _MOST_JOBS = 256
 GATHER_S = 0.002
-"""Requests that arrive within so many seconds of one another wait so long for company."""
+"""Orders that arrive within so many seconds of one another wait so long for company."""
 TRY_AGAIN_S = 10.0
 """So often an idle compressor takes what it expects to be too long, because it may be wrong."""
 
@@ -44,13 +45,12 @@ class Limits:
 
 
 @dataclass(eq=False, slots=True)
-class Request:
-    """Texts to shorten, for somebody who waits until `expires` (monotonic seconds).
+class Order:
+    """A text to shorten, for somebody who waits until `expires` (monotonic seconds).
 
     Attributes:
         reply: takes the answer; called once at most.
-        sizes: of the texts, in tokens as estimated.
-        waiting: indices of the texts that were not taken yet.
+        size: of the text, in tokens as estimated.
         urgency: who comes first, in monotonic seconds; set by the queue.
         over: answered, or nobody waits any more.
     """
@@ -59,30 +59,31 @@ class Request:
     reply: Callable[[Answer], None]
     arrived: float
     expires: float
-    sizes: tuple[int, ...] = ()
-    waiting: list[int] = field(default_factory=list)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    size: int = 0
     urgency: float = 0.0
     over: bool = False
 
     def __post_init__(self) -> None:
-        """Measure the texts."""
-        self.sizes = tuple(size_of(job.text) for job in self.question.jobs)
-        self.waiting = list(range(len(self.sizes)))
+        """Measure the text."""
+        self.size = size_of(self.question.job.text)
+
+    @property
+    def method(self) -> Method:
+        """By which method."""
+        return self.question.job.method
 
     def fail(self, reason: Refusal, detail: str = "") -> None:
-        """Answer that there will be no outcomes."""
+        """Answer that there will be no outcome."""
+        self._answer(Failed(self.question.id, reason, detail))
+
+    def done(self, outcome: Outcome) -> None:
+        """Answer with the outcome."""
+        self._answer(Compressed(self.question.id, outcome))
+
+    def _answer(self, answer: Answer) -> None:
         if not self.over:
             self.over = True
-            self.reply(Failed(self.question.id, reason, detail))
-
-    def done(self, index: int, outcome: Outcome) -> None:
-        """Take one text's outcome; answer when all are there."""
-        self.outcomes[index] = outcome
-        if not self.over and len(self.outcomes) == len(self.sizes):
-            self.over = True
-            made = tuple(self.outcomes[at] for at in range(len(self.sizes)))
-            self.reply(Compressed(self.question.id, made))
+            self.reply(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,42 +97,37 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Texts of one method, each by its request and its index there.
+    """Orders of one method, the most urgent first.
 
     Attributes:
         expected_s: how long it should take; 0.0 if nobody knows.
     """
 
     method: Method
-    tasks: tuple[tuple[Request, int], ...]
+    orders: tuple[Order, ...]
     tokens: int
     expected_s: float
 
     @property
     def jobs(self) -> tuple[Job, ...]:
         """The texts as jobs."""
-        return tuple(request.question.jobs[index] for request, index in self.tasks)
-
-    @property
-    def requests(self) -> tuple[Request, ...]:
-        """Whose texts they are, each once."""
-        return tuple(dict.fromkeys(request for request, _ in self.tasks))
+        return tuple(order.question.job for order in self.orders)
 
     @property
     def urgency(self) -> float:
-        """Of the most urgent request."""
-        return self.tasks[0][0].urgency
+        """Of the most urgent order."""
+        return self.orders[0].urgency
 
     def wanted(self, now: float) -> bool:
         """Whether anybody still waits for any of it."""
-        return any(not request.over and request.expires > now for request, _ in self.tasks)
+        return any(not order.over and order.expires > now for order in self.orders)
 
 
 class WorkQueue:
-    """Requests in the order of their urgency, and preparations, which go first.
+    """Orders by their urgency, and preparations, which go first.
 
     Args:
-        limits: beyond which requests are refused.
+        limits: beyond which orders are refused.
         clock: monotonic seconds.
     """
 
@@ -139,7 +135,7 @@ class WorkQueue:
         self._limits = limits
         self._clock = clock
         self._changed = threading.Condition()
-        self._requests: list[Request] = []
+        self._orders: list[Order] = []
         self._preparations: list[Preparation] = []
         self._paces: dict[Method, Pace] = defaultdict(Pace)
         self._tried: dict[Method, float] = {}
@@ -154,32 +150,31 @@ class WorkQueue:
             self._preparations.append(preparation)
             self._changed.notify()
 
-    def put(self, request: Request) -> Refusal | None:
-        """Add a request, or return why it is refused; a refused one is not answered here."""
+    def put(self, order: Order) -> Refusal | None:
+        """Add an order, or return why it is refused; a refused one is not answered here."""
         with self._changed:
             now = self._clock()
             self._crowded = now - self._last_arrival < GATHER_S
             self._last_arrival = now
-            alone_s = self._seconds(self._sizes((request,)))
-            request.urgency = min(request.arrived + alone_s, request.expires - alone_s)
-            refusal = self._refusal(request, alone_s, now)
+            order.urgency = self._urgency(order)
+            refusal = self._refusal(order, now)
             if refusal is None:
-                insort(self._requests, request, key=lambda waiting: waiting.urgency)
+                insort(self._orders, order, key=lambda waiting: waiting.urgency)
                 self._changed.notify()
             return refusal
 
-    def drop(self, request: Request) -> None:
-        """Forget a request that nobody waits for."""
+    def drop(self, order: Order) -> None:
+        """Forget an order that nobody waits for."""
         with self._changed:
-            request.over = True
-            if request in self._requests:
-                self._requests.remove(request)
+            order.over = True
+            if order in self._orders:
+                self._orders.remove(order)
 
     def take(self) -> Batch | Preparation:
         """Wait for something to do, and return it; whoever takes a batch must call `ran`."""
         while True:
             with self._changed:
-                while not self._requests and not self._preparations:
+                while not self._orders and not self._preparations:
                     self._changed.wait()
                 if self._preparations:
                     return self._preparations.pop(0)
@@ -192,21 +187,17 @@ class WorkQueue:
         """Return a short batch that is more urgent than what runs now, if there is one."""
         with self._changed:
             self._bury()
-            first = next(iter(self._requests), None)
-            if first is None or first.urgency >= urgency:
-                return None
-            if sum(first.sizes[index] for index in first.waiting) > self._room(self._next_method(first)):
+            first = next(iter(self._orders), None)
+            if first is None or first.urgency >= urgency or first.size > self._room(first.method):
                 return None
             return self._batch()
 
     def share(self, outcomes: Mapping[Job, Outcome]) -> None:
         """Give what was made to those who wait for the same, so that it is made once."""
         with self._changed:
-            for request in self._requests:
-                jobs = request.question.jobs
-                for index in [index for index in request.waiting if jobs[index] in outcomes]:
-                    request.waiting.remove(index)
-                    request.done(index, outcomes[jobs[index]])
+            for order in self._orders:
+                if order.question.job in outcomes:
+                    order.done(outcomes[order.question.job])
             self._bury()
 
     def ran(self, batch: Batch, seconds: float, *, whole: bool) -> None:
@@ -224,56 +215,46 @@ class WorkQueue:
             known = {method: pace.seconds_for(10_000) for method, pace in self._paces.items()}
             return {method: 10_000 / seconds for method, seconds in known.items() if seconds}
 
-    def _refusal(self, request: Request, alone_s: float, now: float) -> Refusal | None:
-        left_s = request.expires - now
-        if left_s <= 0:
-            return Refusal.DEADLINE
-        jobs = sum(len(waiting.waiting) for waiting in self._requests)
-        tokens = sum(waiting.sizes[index] for waiting in self._requests for index in waiting.waiting)
-        is_full = (
-            jobs + len(request.sizes) > self._limits.jobs or tokens + sum(request.sizes) > self._limits.tokens
-        )
-        if jobs and is_full:
-            return Refusal.QUEUE_FULL
-        if alone_s > left_s:
-            return None if self._may_try(request, now) else Refusal.TOO_LONG
-        return None if self._is_met(request, now) else Refusal.OVERLOADED
+    def _urgency(self, order: Order) -> float:
+        whole_s = self._seconds({order.method: order.size + order.question.beside})
+        if order.arrived + whole_s > order.expires:
+            return order.arrived + whole_s  # not all can be met, so that none of it is more urgent
+        return min(order.arrived + whole_s, order.expires - whole_s)
 
-    def _is_met(self, request: Request, now: float) -> bool:
-        """Whether a request would be done in time, and take no other's time that is enough without it."""
+    def _refusal(self, order: Order, now: float) -> Refusal | None:
+        if order.expires <= now:
+            return Refusal.DEADLINE
+        tokens = sum(waiting.size for waiting in self._orders)
+        is_full = len(self._orders) >= self._limits.jobs or tokens + order.size > self._limits.tokens
+        if self._orders and is_full:
+            return Refusal.QUEUE_FULL
+        if self._seconds({order.method: order.size}) > order.expires - now:
+            return None if self._may_try(order, now) else Refusal.TOO_LONG
+        return None if self._is_met(order, now) else Refusal.OVERLOADED
+
+    def _is_met(self, order: Order, now: float) -> bool:
+        """Whether an order would be done in time, and take no other's time that is enough without it."""
         running_s = max(self._busy_until - now, 0.0)
-        place = bisect_right(self._requests, request.urgency, key=lambda waiting: waiting.urgency)
-        before, behind = self._requests[:place], self._requests[place:]
-        without = self._sizes(before)
-        within = self._sizes((*before, request))
-        if running_s + self._seconds(within) > request.expires - now:
+        place = bisect_right(self._orders, order.urgency, key=lambda waiting: waiting.urgency)
+        without = _sizes(self._orders[:place])
+        within = defaultdict(int, without)
+        within[order.method] += order.size
+        if running_s + self._seconds(within) > order.expires - now:
             return False
-        for other in behind:
-            for method, size in self._sizes((other,)).items():
-                without[method] += size
-                within[method] += size
+        for other in self._orders[place:]:
+            without[other.method] += other.size
+            within[other.method] += other.size
             left_s = other.expires - now - running_s
             if self._seconds(without) <= left_s < self._seconds(within):
                 return False
         return True
 
-    def _may_try(self, request: Request, now: float) -> bool:
+    def _may_try(self, order: Order, now: float) -> bool:
         """Whether an idle compressor may find out if it is faster than it thinks."""
-        if self._requests or self._running:
+        if self._orders or self._running or now - self._tried.get(order.method, float("-inf")) < TRY_AGAIN_S:
             return False
-        methods = {job.method for job in request.question.jobs}
-        due = any(now - self._tried.get(method, float("-inf")) >= TRY_AGAIN_S for method in methods)
-        if due:
-            self._tried.update(dict.fromkeys(methods, now))
-        return due
-
-    def _sizes(self, requests: Sequence[Request]) -> dict[Method, int]:
-        """Return the tokens of each method that the requests still wait for."""
-        sizes: dict[Method, int] = defaultdict(int)
-        for request in requests:
-            for index in request.waiting:
-                sizes[request.question.jobs[index].method] += request.sizes[index]
-        return sizes
+        self._tried[order.method] = now
+        return True
 
     def _seconds(self, sizes: dict[Method, int]) -> float:
         return sum(
@@ -283,53 +264,52 @@ class WorkQueue:
         )
 
     def _gather(self) -> None:
-        """Where requests arrive closely, wait a little for more; one that comes alone goes at once."""
-        end = min((request.arrived for request in self._requests), default=0.0) + GATHER_S
-        while self._crowded and self._requests and (left := end - self._clock()) > 0:
-            method = self._next_method(self._requests[0])
-            if self._sizes(self._requests)[method] >= self._room(method):
+        """Where orders arrive closely, wait a little for more; one that comes alone goes at once."""
+        end = min((order.arrived for order in self._orders), default=0.0) + GATHER_S
+        while self._crowded and self._orders and (left := end - self._clock()) > 0:
+            method = self._orders[0].method
+            if _sizes(self._orders)[method] >= self._room(method):
                 return
             self._changed.wait(left)
 
     def _bury(self) -> None:
         """Take out what nobody waits for any more, and tell those who may still listen."""
         now = self._clock()
-        for request in self._requests:
-            if request.expires <= now:
-                request.fail(Refusal.DEADLINE, "expired in the queue")
-        self._requests = [request for request in self._requests if not request.over and request.waiting]
+        for order in self._orders:
+            if order.expires <= now:
+                order.fail(Refusal.DEADLINE, "expired in the queue")
+        self._orders = [order for order in self._orders if not order.over]
 
     def _batch(self) -> Batch | None:
-        """Take the most urgent request's method, and all texts of it that fit."""
+        """Take the most urgent order's method, and all orders of it that fit, by their urgency."""
         self._bury()
-        if not self._requests:
+        if not self._orders:
             return None
-        method = self._next_method(self._requests[0])
+        method = self._orders[0].method
         room = self._room(method)
-        tasks: list[tuple[Request, int]] = []
+        orders: list[Order] = []
         tokens = 0
-        for request, index in self._waiting(method):
-            size = request.sizes[index]
-            if tasks and (tokens + size > room or len(tasks) >= _MOST_JOBS):
+        for order in self._orders:
+            if order.method != method:
+                continue
+            if orders and (tokens + order.size > room or len(orders) >= _MOST_JOBS):
                 break
-            tasks.append((request, index))
-            tokens += size
-        for request, index in tasks:
-            request.waiting.remove(index)
-        self._bury()
+            orders.append(order)
+            tokens += order.size
+        taken = set(orders)
+        self._orders = [order for order in self._orders if order not in taken]
         expected_s = self._paces[method].seconds_for(tokens)
         self._busy_until = max(self._busy_until, self._clock()) + expected_s
         self._running += 1
-        return Batch(method, tuple(tasks), tokens, expected_s)
-
-    def _waiting(self, method: Method) -> Iterator[tuple[Request, int]]:
-        for request in self._requests:
-            for index in request.waiting:
-                if request.question.jobs[index].method == method:
-                    yield request, index
-
-    def _next_method(self, request: Request) -> Method:
-        return request.question.jobs[request.waiting[0]].method
+        return Batch(method, tuple(orders), tokens, expected_s)
 
     def _room(self, method: Method) -> float:
         return min(max(self._paces[method].tokens_in(BATCH_S), _LEAST_TOKENS), _MOST_TOKENS)
+
+
+def _sizes(orders: Iterable[Order]) -> dict[Method, int]:
+    """Return the tokens of each method."""
+    sizes: dict[Method, int] = defaultdict(int)
+    for order in orders:
+        sizes[order.method] += order.size
+    return sizes

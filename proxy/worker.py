@@ -102,8 +102,13 @@ class CompressorClient:
             Refusal.COMPRESSOR_CRASHED if self._crashed else Refusal.COMPRESSOR_STARTING
         )
 
-    async def compress(self, jobs: Sequence[Job], deadline_s: float) -> tuple[Outcome, ...]:
-        """Return one outcome for each job.
+    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
+        """Return a text's outcome.
+
+        Args:
+            job: the text.
+            deadline_s: seconds to wait at most.
+            beside: tokens of other texts that are asked for at the same time, as `size_of` estimates.
 
         Raises:
             CompressorUnavailableError: with the reason, at the latest after `deadline_s` seconds.
@@ -111,11 +116,11 @@ class CompressorClient:
         if deadline_s <= 0:
             raise CompressorUnavailableError(Refusal.DEADLINE)
         try:
-            answer = await self._ask(Compress(next(self._ids), tuple(jobs), deadline_s), deadline_s)
+            answer = await self._ask(Compress(next(self._ids), job, deadline_s, beside), deadline_s)
         except TimeoutError as error:
             raise CompressorUnavailableError(Refusal.DEADLINE) from error
         if isinstance(answer, Compressed):
-            return answer.outcomes
+            return answer.outcome
         raise CompressorUnavailableError(
             answer.reason if isinstance(answer, Failed) else Refusal.COMPRESSOR_ERROR
         )

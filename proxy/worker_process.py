@@ -37,7 +37,7 @@ from elision.proxy.wire import (
     Question,
     Refusal,
 )
-from elision.proxy.work_queue import Batch, Limits, Preparation, Request, WorkQueue
+from elision.proxy.work_queue import Batch, Limits, Order, Preparation, WorkQueue
 
 EXIT_STUCK = 70
 
@@ -106,7 +106,7 @@ class _Connection:
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.codec = Codec()
-        self.waiting: dict[int, Request] = {}
+        self.waiting: dict[int, Order] = {}
         self._loop = asyncio.get_running_loop()
         self._writer = writer
 
@@ -164,10 +164,10 @@ class Service:
         """Wait for what is to be done next."""
         return self._queue.take()
 
-    def submit(self, request: Request) -> None:
-        """Queue a request, or answer at once why it is refused."""
-        if (refusal := self._queue.put(request)) is not None:
-            request.fail(refusal)
+    def submit(self, order: Order) -> None:
+        """Queue an order, or answer at once why it is refused."""
+        if (refusal := self._queue.put(order)) is not None:
+            order.fail(refusal)
 
     @property
     def stuck(self) -> bool:
@@ -181,23 +181,23 @@ class Service:
             while True:
                 self._accept(await connection.codec.read_question(reader), connection)
         except (asyncio.IncompleteReadError, ConnectionError):
-            for request in connection.waiting.values():
-                self._queue.drop(request)
+            for order in connection.waiting.values():
+                self._queue.drop(order)
             connection.close()
 
     def _accept(self, question: Question, connection: "_Connection") -> None:
         if isinstance(question, Ping):
             connection.send(Pong(question.id))
         elif isinstance(question, Cancel):
-            if (request := connection.waiting.pop(question.id, None)) is not None:
-                self._queue.drop(request)
+            if (order := connection.waiting.pop(question.id, None)) is not None:
+                self._queue.drop(order)
         elif isinstance(question, Prepare):
             self._to_load.put(Preparation(question, connection.reply))
         else:
             now = time.monotonic()
-            request = Request(question, connection.reply, now, now + question.deadline_s)
-            connection.waiting[question.id] = request
-            self.submit(request)
+            order = Order(question, connection.reply, now, now + question.deadline_s)
+            connection.waiting[question.id] = order
+            self.submit(order)
 
     def load(self, preparation: Preparation) -> None:
         """Load weights, then have those that are there woken between batches."""
@@ -227,36 +227,34 @@ class Service:
             self._aside_s = before_s + took_s
 
     def _run(self, batch: Batch) -> bool:
-        """Run and answer a batch; where it fails, its requests one by one. Whether all went well."""
+        """Run and answer a batch; where it fails, its orders one by one. Whether all went well."""
         try:
             with breaks(lambda: self._between(batch)):
                 outcomes = self._engine.run(batch.jobs)
         except Abandoned:
-            self._fail(batch, Refusal.DEADLINE, "its time was over while it ran")
+            for order in batch.orders:
+                order.fail(Refusal.DEADLINE, "its time was over while it ran")
             return False
         except Exception as error:  # noqa: BLE001  a method may raise anything; the process goes on
-            if len(batch.requests) > 1:
-                self._run_apart(batch)
-            else:
-                self._log.error("A batch failed: %s", _told(error))
-                self._fail(batch, _refusal(error), _told(error))
+            self._failed(batch, error)
             return False
-        for (request, index), outcome in zip(batch.tasks, outcomes, strict=True):
-            request.done(index, outcome)
+        for order, outcome in zip(batch.orders, outcomes, strict=True):
+            order.done(outcome)
         self._queue.share(dict(zip(batch.jobs, outcomes, strict=True)))
         return True
 
-    def _run_apart(self, batch: Batch) -> None:
-        """Give each request a batch of its own, so that it fails for no other's text."""
-        for request in batch.requests:
-            own = tuple(task for task in batch.tasks if task[0] is request)
-            part = replace(batch, tasks=own)
-            if part.wanted(time.monotonic()):
-                self._run(part)
-
-    def _fail(self, batch: Batch, reason: Refusal, detail: str) -> None:
-        for request in batch.requests:
-            request.fail(reason, detail)
+    def _failed(self, batch: Batch, error: Exception) -> None:
+        """Give each order a batch of its own, so that it fails for no other's text; then answer."""
+        if len(batch.orders) > 1:
+            for order in batch.orders:
+                part = replace(batch, orders=(order,))
+                if part.wanted(time.monotonic()):
+                    self._run(part)
+            return
+        self._log.error("A batch failed: %s", _told(error))
+        is_memory = isinstance(error, OutOfMemory)
+        reason = Refusal.OUT_OF_MEMORY if is_memory else Refusal.COMPRESSOR_ERROR
+        batch.orders[0].fail(reason, _told(error))
 
     def _between(self, batch: Batch) -> None:
         """In a break of a batch: note progress, do what is shorter and more urgent, or give up."""
@@ -300,10 +298,6 @@ def _failures(do: Callable[[Method], None], methods: Sequence[Method]) -> dict[M
         except Exception as error:  # noqa: BLE001  one method's failure must not hide the others
             failed[method] = _told(error)
     return failed
-
-
-def _refusal(error: Exception) -> Refusal:
-    return Refusal.OUT_OF_MEMORY if isinstance(error, OutOfMemory) else Refusal.COMPRESSOR_ERROR
 
 
 def _told(error: Exception) -> str:

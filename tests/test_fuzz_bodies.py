@@ -192,8 +192,8 @@ class Halving:
     def fingerprint(self, method: Method) -> str:
         return "halving"
 
-    async def compress(self, jobs: Sequence[Job], deadline_s: float) -> Sequence[Outcome]:
-        return [Outcome(job.text[: len(job.text) // 2], 2, 1, (), "halve", "halving") for job in jobs]
+    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
+        return Outcome(job.text[: len(job.text) // 2], 2, 1, (), "halve", "halving")
 
 
 class NoCache:

@@ -1,7 +1,6 @@
 """A compressor in the test's own process: halves texts, or refuses with a reason."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from elision.compressors.base import Job, Method, Outcome
@@ -24,14 +23,14 @@ class Halving:
             raise CompressorUnavailableError(self.unavailable)
         return f"{method.name}:{self.version}"
 
-    async def compress(self, jobs: Sequence[Job], deadline_s: float) -> Sequence[Outcome]:
-        self.asked += jobs
+    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
+        self.asked.append(job)
         if self.slow_s > deadline_s:
             await asyncio.sleep(deadline_s)
             raise CompressorUnavailableError("deadline")
         if self.failing:
             raise CompressorUnavailableError(self.failing)
-        return [self._halved(job) for job in jobs]
+        return self._halved(job)
 
     def _halved(self, job: Job) -> Outcome:
         words = job.text.split(" ")

@@ -1,10 +1,10 @@
-"""Requests for the compressor made by hand, and who hears their answers."""
+"""Orders for the compressor made by hand, and who hears their answers."""
 
 from dataclasses import dataclass, field
 
 from elision.compressors.base import Job, Method, Target
 from elision.proxy.wire import Answer, Compress, Failed
-from elision.proxy.work_queue import Request
+from elision.proxy.work_queue import Order
 
 HALVE = Method("halve")
 
@@ -17,13 +17,13 @@ class Listener:
 
     @property
     def told(self) -> list[tuple[int, str]]:
-        """The number of each answered request, with the reason where it failed."""
+        """The number of each answered order, with the reason where it failed."""
         return [(a.id, str(a.reason) if isinstance(a, Failed) else "") for a in self.answers]
 
 
 @dataclass
 class Works:
-    """Makes requests that arrive at `now` and tell one listener; its clock moves a little when read."""
+    """Makes orders that arrive at `now` and tell one listener; its clock moves a little when read."""
 
     now: float = 1000.0
     tick: float = 0.001
@@ -33,13 +33,10 @@ class Works:
         self.now += self.tick
         return self.now
 
-    def request(
-        self, number: int, *tokens: int, methods: tuple[Method, ...] = (HALVE,), patience_s: float = 60.0
-    ) -> Request:
-        """Return a request of texts of so many tokens, by the methods in turn."""
-        jobs = tuple(
-            Job(chr(ord("a") + at) * (4 * size), methods[at % len(methods)], Target(rate=0.5))
-            for at, size in enumerate(tokens)
-        )
-        question = Compress(number, jobs, patience_s)
-        return Request(question, self.listener.answers.append, self.now, self.now + patience_s)
+    def order(
+        self, number: int, tokens: int, *, method: Method = HALVE, beside: int = 0, patience_s: float = 60.0
+    ) -> Order:
+        """Place an order for a text of so many tokens, different from every other number's."""
+        text = (f"{number:04}" * tokens)[: 4 * tokens]
+        question = Compress(number, Job(text, method, Target(rate=0.5)), patience_s, beside)
+        return Order(question, self.listener.answers.append, self.now, self.now + patience_s)

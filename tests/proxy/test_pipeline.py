@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from elision.compressors.base import Job, Outcome
 from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Pipeline
+from elision.proxy.worker import CompressorUnavailableError
 from fakes.halving import Halving
 from fakes.plans import HALVE, KEEP, decision, plan
 
@@ -109,3 +111,21 @@ async def test_a_slow_cache_does_not_outlast_the_deadline() -> None:
     halving = Halving(slow_s=0.01)
     [fate] = await Pipeline(Slow(1, 60), halving).run(plan(decision("a b"), deadline_s=9), "m", "t", 8.95)
     assert (fate.shortened, fate.reason) == (False, "deadline")
+
+
+async def test_what_is_done_in_time_counts_whatever_becomes_of_the_others() -> None:
+    """Each text is asked for by itself, with the size of those beside it."""
+
+    class Picky(Halving):
+        async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
+            sizes.append((len(job.text), beside))
+            if job.text.startswith("x"):
+                raise CompressorUnavailableError("overloaded")
+            return await super().compress(job, deadline_s, beside)
+
+    sizes: list[tuple[int, int]] = []
+    texts = ("a " * 40, "x " * 60, "b " * 100)
+    fates = await Pipeline(memory(), Picky()).run(plan(*map(decision, texts)), "m", "t")
+    assert [fate.shortened for fate in fates] == [True, False, True]
+    assert fates[1].reason == "overloaded"
+    assert sizes == [(80, 80), (120, 70), (200, 50)]

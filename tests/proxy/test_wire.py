@@ -36,9 +36,7 @@ def reader_of(data: bytes) -> asyncio.StreamReader:
     return reader
 
 
-@pytest.mark.parametrize(
-    "question", [Prepare(1, (METHOD,)), Compress(2, (JOB, JOB), 1.5), Cancel(3), Ping(4)]
-)
+@pytest.mark.parametrize("question", [Prepare(1, (METHOD,)), Compress(2, JOB, 1.5, 7), Cancel(3), Ping(4)])
 async def test_questions_come_back_equal(question: Question) -> None:
     """Encoded and decoded, types and all."""
     codec = Codec()
@@ -49,7 +47,7 @@ async def test_questions_come_back_equal(question: Question) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [Prepared(1, ("f", ""), ("", "e")), Compressed(2, (OUTCOME,)), Failed(3, Refusal.DEADLINE, "d"), Pong(4)],
+    [Prepared(1, ("f", ""), ("", "e")), Compressed(2, OUTCOME), Failed(3, Refusal.DEADLINE, "d"), Pong(4)],
 )
 async def test_answers_come_back_equal(answer: Answer) -> None:
     """Encoded and decoded, types and all."""

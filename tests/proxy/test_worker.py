@@ -55,7 +55,7 @@ async def until_ready(client: CompressorClient) -> None:
 async def refusal(client: CompressorClient, text: str, deadline_s: float = 10.0) -> str:
     """Return the reason why a text was not compressed."""
     with pytest.raises(CompressorUnavailableError) as refused:
-        await client.compress([job(text)], deadline_s)
+        await client.compress(job(text), deadline_s)
     return refused.value.reason
 
 
@@ -63,7 +63,7 @@ async def test_jobs_come_back_in_order(tmp_path: Path) -> None:
     """And the method's fingerprint is known before the first of them."""
     async with compressor(tmp_path) as (client, _):
         assert client.fingerprint(HALVE) == "halve:1"
-        outcomes = await client.compress([job("abcd"), job("xy")], 10)
+        outcomes = await asyncio.gather(client.compress(job("abcd"), 10), client.compress(job("xy"), 10))
         assert [outcome.text for outcome in outcomes] == ["ab", "x"]
 
 
@@ -71,7 +71,7 @@ async def test_a_hung_compressor_is_given_up_at_the_deadline(tmp_path: Path) -> 
     """The caller gets its reason then; others' work goes on after the hang."""
     async with compressor(tmp_path) as (client, _):
         assert await refusal(client, "sleep 0.5", deadline_s=0.05) == "deadline"
-        [outcome] = await client.compress([job("abcd")], 10)
+        outcome = await client.compress(job("abcd"), 10)
         assert outcome.text == "ab"
 
 
@@ -79,10 +79,10 @@ async def test_work_that_waited_past_its_deadline_is_not_done(tmp_path: Path) ->
     """A request that nobody waits for must not keep the next one waiting."""
     async with compressor(tmp_path) as (client, _):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(client.compress([job("sleep 0.3")], 10))
+            tasks.create_task(client.compress(job("sleep 0.3"), 10))
             await asyncio.sleep(0.1)
             tasks.create_task(refusal(client, "sleep 30", deadline_s=0.05))
-        [outcome] = await client.compress([job("abcd")], 10)
+        outcome = await client.compress(job("abcd"), 10)
         assert outcome.text == "ab"
 
 
@@ -90,10 +90,10 @@ async def test_a_throwing_method_fails_its_own_request_only(tmp_path: Path) -> N
     """A batch of several requests is run again one by one."""
     async with compressor(tmp_path) as (client, keeper):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(client.compress([job("sleep 0.2")], 10))
+            tasks.create_task(client.compress(job("sleep 0.2"), 10))
             await asyncio.sleep(0.05)
             bad = tasks.create_task(refusal(client, "raise"))
-            [good] = await client.compress([job("abcd")], 10)
+            good = await client.compress(job("abcd"), 10)
         assert (good.text, bad.result(), keeper.starts) == ("ab", "compressor_error", 1)
 
 
@@ -101,7 +101,7 @@ async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
     """Rather than let requests wait in vain."""
     async with compressor(tmp_path) as (client, _), asyncio.TaskGroup() as tasks:
         for text in ("sleep 0.3", "ab", "ab"):
-            tasks.create_task(client.compress([job(text)], 10))
+            tasks.create_task(client.compress(job(text), 10))
             await asyncio.sleep(0.05)
         assert await refusal(client, "ab") == "queue_full"
 
@@ -111,7 +111,7 @@ async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
     async with compressor(tmp_path) as (client, keeper):
         assert await refusal(client, "exit") == "compressor_crashed"
         await until_ready(client)
-        [outcome] = await client.compress([job("abcd")], 10)
+        outcome = await client.compress(job("abcd"), 10)
         assert (outcome.text, keeper.starts) == ("ab", 2)
 
 
@@ -177,7 +177,7 @@ async def test_weights_that_load_keep_no_running_method_waiting(tmp_path: Path) 
     async with compressor(tmp_path) as (client, _):
         client.want((HALVE, heavy))
         await asyncio.sleep(0.1)
-        [outcome] = await client.compress([job("abcd")], 10)
+        outcome = await client.compress(job("abcd"), 10)
         assert (outcome.text, client.ready) == ("ab", False)
         await until_ready(client)
         assert client.fingerprint(heavy) == "halve:1"
@@ -197,12 +197,12 @@ async def test_64_requests_at_once_give_what_each_gives_alone(tmp_path: Path, is
     async with asyncio.TaskGroup() as tasks:
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
         await until_ready(client)
-        together = await asyncio.gather(*(client.compress([job], 60) for job in jobs))
-        alone = [await client.compress([job], 60) for job in jobs]
+        together = await asyncio.gather(*(client.compress(job, 60) for job in jobs))
+        alone = [await client.compress(job, 60) for job in jobs]
         for task in running:
             task.cancel()
     assert together == alone
-    assert all(outcome.tokens_after < outcome.tokens_before for [outcome] in alone)
+    assert all(outcome.tokens_after < outcome.tokens_before for outcome in alone)
 
 
 async def crashed(client: CompressorClient) -> None:
@@ -215,21 +215,19 @@ async def test_nothing_wedges(tmp_path: Path) -> None:
     texts = ("abcd", "raise", "sleep 0.002", "sleep 0.02")
 
     async def one(client: CompressorClient) -> None:
-        work = client.compress(
-            [job(random.choice(texts)) for _ in range(random.randint(1, 5))], random.random() / 10
-        )
+        work = client.compress(job(random.choice(texts)), random.random() / 10, random.randint(0, 5000))
         async with asyncio.timeout(random.random() / 5):
             with suppress(CompressorUnavailableError):
                 await work
 
     async with compressor(tmp_path, queue_limit=1000) as (client, keeper):
         for crash in (False, True):
-            crowd = [one(client) for _ in range(150)]
+            crowd = [one(client) for _ in range(300)]
             crowd += [crashed(client)] if crash else []
             told = await asyncio.gather(*crowd, return_exceptions=True)
             assert {type(error) for error in told if isinstance(error, BaseException)} <= {TimeoutError}
             await until_ready(client)
-            [outcome] = await client.compress([job("abcd")], 10)
+            outcome = await client.compress(job("abcd"), 10)
             assert (outcome.text, keeper.starts) == ("ab", 1 + crash)
 
 
@@ -245,13 +243,13 @@ async def test_a_short_request_passes_a_long_text_in_its_breaks(tmp_path: Path) 
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
         await until_ready(client)
         for _ in range(4):
-            await client.compress([Job(prose(random), method, Target(rate=0.5))], 60)
-        reading = tasks.create_task(client.compress([long], 120))
+            await client.compress(Job(prose(random), method, Target(rate=0.5)), 60)
+        reading = tasks.create_task(client.compress(long, 120))
         await asyncio.sleep(0.2)
-        await client.compress([short], 120)
+        await client.compress(short, 120)
         assert not reading.done(), "it was not kept waiting by the long one"
         reading.cancel()
-        [outcome] = await client.compress([short], 120)
+        outcome = await client.compress(short, 120)
         assert outcome.tokens_after < outcome.tokens_before
         assert keeper.starts == 1
         for task in running:
@@ -299,10 +297,10 @@ async def test_a_cancelled_caller_cancels_its_work(tmp_path: Path) -> None:
     """A client that left must not occupy the compressor."""
     async with compressor(tmp_path) as (client, _):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(client.compress([job("sleep 0.2")], 10))
+            tasks.create_task(client.compress(job("sleep 0.2"), 10))
             await asyncio.sleep(0.05)
-            left = tasks.create_task(client.compress([job("sleep 30")], 60))
+            left = tasks.create_task(client.compress(job("sleep 30"), 60))
             await asyncio.sleep(0.05)
             left.cancel()
-        [outcome] = await client.compress([job("abcd")], 10)
+        outcome = await client.compress(job("abcd"), 10)
         assert outcome.text == "ab"

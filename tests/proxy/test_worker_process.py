@@ -10,7 +10,7 @@ from elision.compressors.base import Job, Method, Outcome
 from elision.compressors.breaks import give_way
 from elision.compressors.errors import OutOfMemory, WeightsMissing
 from elision.proxy.wire import Answer, Compressed, Prepare, Prepared
-from elision.proxy.work_queue import Batch, Preparation, Request
+from elision.proxy.work_queue import Batch, Order, Preparation
 from elision.proxy.worker_process import Service, WorkerOptions
 from fakes.works import HALVE, Works
 
@@ -48,26 +48,24 @@ def works() -> Works:
     return Works(now=time.monotonic())
 
 
-def batch(*requests: Request) -> Batch:
-    """Return all texts of some requests as one batch."""
-    tasks = tuple((request, index) for request in requests for index in range(len(request.sizes)))
-    return Batch(HALVE, tasks, sum(sum(request.sizes) for request in requests), 0.0)
+def batch(*orders: Order) -> Batch:
+    return Batch(HALVE, orders, sum(order.size for order in orders), 0.0)
 
 
-def test_a_request_is_answered_once_when_its_last_text_is_done() -> None:
-    """Its texts may be in several batches; outcomes come in their order."""
+def test_every_order_is_answered_with_its_own_outcome() -> None:
+    """In one batch; who left hears nothing."""
     made, done = works(), service(Recorder())
-    request = made.request(1, 1, 1, 1)
-    done.do(Batch(HALVE, ((request, 2), (request, 0)), 2, 0.0))
-    assert made.listener.answers == []
-    done.do(Batch(HALVE, ((request, 1),), 1, 0.0))
-    [answer] = made.listener.answers
-    assert isinstance(answer, Compressed)
-    assert [outcome.text for outcome in answer.outcomes] == ["aa", "bb", "cc"]
+    orders = [made.order(number, 1) for number in (1, 2, 3)]
+    orders[1].over = True
+    done.do(batch(*orders))
+    told = [
+        (answer.id, answer.outcome.text) for answer in made.listener.answers if isinstance(answer, Compressed)
+    ]
+    assert told == [(1, "00"), (3, "00")]
 
 
-def test_a_failing_text_fails_its_own_request_only() -> None:
-    """The batch's requests are run again one by one; a lack of memory has its own word."""
+def test_a_failing_text_fails_alone() -> None:
+    """The batch's orders are run again one by one; a lack of memory has its own word."""
 
     def fail(jobs: Sequence[Job]) -> None:
         if any(len(job.text) == 8 for job in jobs):
@@ -76,7 +74,7 @@ def test_a_failing_text_fails_its_own_request_only() -> None:
             raise OutOfMemory("no memory for a text of 12 characters")
 
     made = works()
-    service(Recorder(fail)).do(batch(made.request(1, 1), made.request(2, 2), made.request(3, 3)))
+    service(Recorder(fail)).do(batch(made.order(1, 1), made.order(2, 2), made.order(3, 3)))
     assert made.listener.told == [(1, ""), (2, "compressor_error"), (3, "out_of_memory")]
     assert "must not be told" not in str(made.listener.answers)
 
@@ -84,23 +82,23 @@ def test_a_failing_text_fails_its_own_request_only() -> None:
 def test_work_that_nobody_waits_for_is_given_up_between_its_steps() -> None:
     """A long text is not read to its end once its request expired; the rest of it is not begun."""
     made = works()
-    request = made.request(1, 1)
+    order = made.order(1, 1)
     steps: list[str] = []
 
     def read(jobs: Sequence[Job]) -> None:
         for step in "abc":
             give_way()
             steps.append(step)
-            request.expires = 0.0
+            order.expires = 0.0
 
-    service(Recorder(read)).do(batch(request))
+    service(Recorder(read)).do(batch(order))
     assert (steps, made.listener.told) == (["a"], [(1, "deadline")])
 
 
 def test_a_batch_goes_on_while_anybody_waits_for_part_of_it() -> None:
     """And answers those; nobody hears an answer twice."""
     made = works()
-    left, stays = made.request(1, 1), made.request(2, 1)
+    left, stays = made.order(1, 1), made.order(2, 1)
     left.over = True
     service(Recorder(lambda _: give_way())).do(batch(left, stays))
     assert made.listener.told == [(2, "")]
@@ -109,7 +107,7 @@ def test_a_batch_goes_on_while_anybody_waits_for_part_of_it() -> None:
 def test_what_is_short_and_urgent_is_done_in_the_breaks_of_what_is_long() -> None:
     """By the same engine, before the long one ends; and no third within that."""
     made = works()
-    long, short = made.request(1, 5000), made.request(2, 1)
+    long, short = made.order(1, 5000), made.order(2, 1)
     done = service(Recorder())
     begun: list[int] = []
 
@@ -145,7 +143,7 @@ def test_a_service_is_stuck_only_while_a_batch_runs_too_long(patience_s: float, 
     states: list[bool] = []
     done = service(Recorder(lambda _: states.append(done.stuck)), stuck_after_s=patience_s)
     assert not done.stuck
-    done.do(batch(works().request(1, 1)))
+    done.do(batch(works().order(1, 1)))
     assert (states, done.stuck) == ([seen], False)
 
 
@@ -160,5 +158,5 @@ def test_a_long_text_that_goes_on_is_not_stuck() -> None:
         states.append(done.stuck)
 
     done = service(Recorder(read), stuck_after_s=0.05)
-    done.do(batch(works().request(1, 1)))
+    done.do(batch(works().order(1, 1)))
     assert states == [True, False]
