@@ -21,6 +21,9 @@ _PIECE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[ \t\n\r]++')
 _HOLDS = re.compile(r'"(?:[ ]|\\[nrt])*+[{\[]')
 _SIGN = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+# `x = {"a": 1}`, `f([{"a": 1}], 2)`, a row of a matrix.
+_BEFORE_LITERALS = frozenset("=([,")
+_AFTER_LITERALS = frozenset(",)];")
 # Each level doubles the backslashes before a quote: real texts have two or three.
 _DEEPEST = 6
 
@@ -37,7 +40,7 @@ def minify_json(text: str, inner: bool = False) -> str | None:
 
 
 def minify_blocks(text: str, inner: bool = False, untouched: tuple[Range, ...] = ()) -> str:
-    """Return a text whose JSON blocks (`protect_blocks.find_json`) have no layout.
+    """Return a text whose JSON blocks (`protect_blocks.find_json`) have no layout, literals of code apart.
 
     Args:
         text: prose, JSON lines, a log.
@@ -50,9 +53,16 @@ def minify_blocks(text: str, inner: bool = False, untouched: tuple[Range, ...] =
     for start, end in find_json(text):
         while closed[1] <= start and closed[0] < len(text):
             closed = next(shut)
-        block = layout(text[start:end], inner) if end <= closed[0] else None
+        prose = end <= closed[0] and not _is_code(text, start, end)
+        block = layout(text[start:end], inner) if prose else None
         found += [(start + left, start + right) for left, right in block or ()]
     return _without(text, found)
+
+
+def _is_code(text: str, start: int, end: int) -> bool:
+    """Whether what stands beside a block says that it is a literal of some program."""
+    before = text[max(0, start - 8) : start].rstrip(" \t")[-1:]
+    return before in _BEFORE_LITERALS or text[end : end + 1] in _AFTER_LITERALS
 
 
 def layout(text: str, inner: bool = False, depth: int = 0) -> list[Range] | None:

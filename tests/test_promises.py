@@ -1,6 +1,6 @@
 """Promise 3, never false: a fuzz of generated texts in a dozen scripts.
 
-`make test` takes 1,000 texts; `make test ARGS="-m fuzz tests/test_promises.py"` takes 10,000.
+`make test` takes 600 texts; `make test ARGS="-m fuzz tests/test_promises.py"` takes 10,000.
 """
 
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ def run(seeds: range, name: str) -> dict[str, int]:
 
 def test_what_is_planted_is_protected() -> None:
     """The generator plants only what the classes of protected spans find."""
-    for seed in range(1000):
+    for seed in range(600):
         strewn = strewn_text(seed)
         spans = find_spans(strewn.text)
         for start, end in strewn.planted:
@@ -107,7 +107,22 @@ def test_what_is_planted_is_protected() -> None:
 @pytest.mark.parametrize("name", sorted(SCORERS))
 def test_nothing_false_in_any_script(name: str) -> None:
     """Protected spans survive, slices in order, the budget to one unit, never more tokens."""
-    assert min(run(range(1000), name).values()) > 20
+    assert min(run(range(600), name).values()) > 10
+
+
+@pytest.mark.parametrize("tokens", [20, 200, 2_000, 20_000, 200_000])
+@pytest.mark.parametrize("script", ["latin", "han", "thai", "emoji"])
+def test_the_budget_is_met_from_twenty_tokens_to_two_hundred_thousand(script: str, tokens: int) -> None:
+    """With nothing protected: at most one unit fewer than asked for, and never more."""
+    words_, space = SCRIPTS[script].words, SCRIPTS[script].space
+    page = space.join(Random(tokens).choices(words_, k=min(tokens, 5000))) + ". "
+    text = page * (1 + tokens // COUNTER.count(page))
+    target = Target(rate=Random(tokens).uniform(0.2, 0.8), model=MODEL, protect=())
+    [outcome] = Extractive("at_random", AtRandom(), COUNTERS).compress([text], [target])
+    budget = (target.rate or 1) * outcome.tokens_before
+    largest = max(COUNTER.count(f" {word}") for word in words_) + 1
+    assert outcome.reason == ""
+    assert budget - largest <= outcome.tokens_after == COUNTER.count(outcome.text) <= budget + 1e-6
 
 
 @pytest.mark.fuzz
