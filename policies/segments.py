@@ -23,6 +23,11 @@ from elision.policies.model import FewShot, Kind, Mark, PromptText, Segment
 from elision.policies.outline import Outline, outline, size
 from elision.policies.paragraphs import SHORT_MESSAGE_TOKENS, asked, edges_apart, paragraphs_of
 
+LONGEST_TEXT = 4_000_000
+"""Characters; a longer text is not cut, lest it hold up others: it is one segment of its role's kind."""
+MOST_LINES = 100_000
+"""A text of more lines is not cut either."""
+
 Count = Callable[[str], int]
 Span = tuple[int, int]
 
@@ -101,12 +106,14 @@ class _Cutting:
         """Return what each text of a message is made of."""
         if shown:
             return {source: _whole(text, Kind.DEMONSTRATIONS) for source, text in clean.items()}
+        # A role that we do not know may instruct; instructions are kept.
+        kind = _ROLES.get(role, Kind.INSTRUCTION)
+        if any(map(_is_endless, clean.values())):
+            return {source: [_Part(0, len(text), kind)] if text else [] for source, text in clean.items()}
         if role == "user":
             return _user(clean, self.few_shot.inside)
         if role in _INSTRUCTING:
             return {source: _instruction(text, self.few_shot.inside) for source, text in clean.items()}
-        # A role that we do not know may instruct; instructions are kept.
-        kind = _ROLES.get(role, Kind.INSTRUCTION)
         return {source: _whole(text, kind) for source, text in clean.items()}
 
 
@@ -253,6 +260,11 @@ def _part(read: Outline, span: Span, kind: Kind) -> _Part:
 
 def _several(pieces: tuple[Span, ...]) -> tuple[Span, ...]:
     return pieces if len(pieces) > 1 else ()
+
+
+def _is_endless(text: str) -> bool:
+    """Whether a text is too much to be cut while others wait."""
+    return len(text) > LONGEST_TEXT or (len(text) > MOST_LINES and text.count("\n") > MOST_LINES)
 
 
 def _without(text: str, tags: Sequence[Span]) -> str:

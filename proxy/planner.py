@@ -4,9 +4,11 @@ Translates HTTP's world into the facts that `elision.policies` decides on, and l
 that judge a text, remembering what they found. Compresses nothing.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
@@ -28,6 +30,7 @@ from elision.policies.model import (
     TextKind,
     Wish,
 )
+from elision.policies.problems import SECRET_HEADERS
 from elision.policies.segments import cut
 from elision.policies.text_kinds import text_kind
 from elision.proxy.bodies import Body, deployment_of, endpoint_of, parse
@@ -41,20 +44,8 @@ T = TypeVar("T")
 
 FACTS = 100_000
 """Remembered by a planner, some 20 MB; a conversation of 100 messages is some 400."""
-# What a chat template writes around each message, roughly.
-_TOKENS_AROUND = 4
-_SECRET = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "api-key",
-        "x-api-key",
-        "x-goog-api-key",
-        "ocp-apim-subscription-key",
-        "x-amz-security-token",
-    )
-)
+# Characters that are searched for protected spans in one go: a search lets no other thread run.
+_STRETCH = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +157,15 @@ class Planner:
         policy = self._policies.for_team(team)
         return policy.deadline_s if policy is not None else 0.0
 
-    def plan(self, body: bytes, ask: Ask) -> Planned | None:
+    def plan(self, body: bytes, ask: Ask, until: float = inf) -> Planned | None:
         """Return what is to be done with a body, None where the team has no policy.
+
+        Args:
+            until: by the clock of `time.monotonic`; nothing is begun after it that takes long.
 
         Raises:
             NotCarriedError: the body is none that we look into.
+            TimeoutError: it was not done in time. What was found out is remembered.
         """
         policy = self._policies.for_team(ask.team)
         endpoint = endpoint_of(ask.method, ask.path)
@@ -181,7 +176,7 @@ class Planner:
         granted, notes = permitted(told, policy.permissions)
         facts = self._facts(found, ask, told[0])
         counter = self._counter_for(facts.model)
-        seen = Seen(self._memo, counter, self._knowledge)
+        seen = Seen(self._memo, counter, self._knowledge, until)
         if policy.budget is not None and policy.budget.fit:
             facts = replace(facts, other_tokens=_other_tokens(found, counter))
         segments = seen.segments(found.texts, policy)
@@ -210,10 +205,12 @@ class Seen:
         memo: what was found out in earlier requests.
         counter: of the model that the request asks for.
         knowledge: of methods.
+        until: when to give up, by the clock of `time.monotonic`.
     """
 
-    def __init__(self, memo: Memo, counter: TokenCounting, knowledge: Knowledge) -> None:
+    def __init__(self, memo: Memo, counter: TokenCounting, knowledge: Knowledge, until: float = inf) -> None:
         self._fact = memo.fact
+        self._until = until
         self._counter = counter
         self._encoding = counter.name
         self._names: dict[str, str | bytes] = {}
@@ -236,7 +233,7 @@ class Seen:
         return cut(texts, self.senses.count, few_shot=policy.few_shot, read=read, recall=self._recall)
 
     def _recall(self, about: tuple[Hashable, ...], texts: Sequence[str], find: Callable[[], T]) -> T:
-        return self._fact(("cut", about, *map(self._name, texts)), find)
+        return self._fact(("cut", about, *map(self._name, texts)), partial(self._in_time, find))
 
     def _count(self, text: str) -> int:
         return self._fact((self._encoding, self._name(text)), partial(self._counter.count, text))
@@ -249,7 +246,14 @@ class Seen:
 
     def _protected(self, text: str, classes: tuple[str, ...] | None) -> int:
         key = ("protected", self._encoding, classes, self._name(text))
-        return self._fact(key, partial(_protected_tokens, self._counter, text, classes))
+        find = partial(_protected_tokens, self._counter, text, classes)
+        return self._fact(key, partial(self._in_time, find))
+
+    def _in_time(self, find: Callable[[], T]) -> T:
+        """Find out what takes long, unless it is too late: whoever asked has gone on without."""
+        if time.monotonic() >= self._until:
+            raise TimeoutError("planning took longer than the policy's deadline")
+        return find()
 
     def _name(self, text: str) -> str | bytes:
         """Return what the memo knows a text by, worked out once for all senses."""
@@ -260,14 +264,26 @@ class Seen:
 
 
 def _protected_tokens(counter: TokenCounting, text: str, classes: tuple[str, ...] | None) -> int:
+    """Count protected spans; in a very long text stretch by stretch, which may miss one at a seam."""
     # Joined by blanks, because a word's token begins with the blank before it.
-    return counter.count(" ".join(text[span.start : span.end] for span in find_spans(text, classes)))
+    return counter.count(
+        " ".join(part[s.start : s.end] for part in _stretches(text) for s in find_spans(part, classes))
+    )
+
+
+def _stretches(text: str) -> Iterator[str]:
+    """Yield a text in stretches that end with a line where there is one."""
+    at = 0
+    while len(text) - at > _STRETCH:
+        end = text.rfind("\n", at + _STRETCH // 2, at + _STRETCH) + 1 or at + _STRETCH
+        yield text[at:end]
+        at = end
+    yield text[at:]
 
 
 def _other_tokens(body: Body, counter: TokenCounting) -> int:
-    """Estimate what a prompt holds beside its texts."""
-    messages = len({text.message for text in body.texts})
-    return counter.count(body.read_beside_texts()) + _TOKENS_AROUND * messages
+    """Estimate what a prompt holds beside its texts; what stands around each message is the budget's."""
+    return counter.count(body.read_beside_texts())
 
 
 def _told(headers: Headers) -> Mapping[str, str]:
@@ -275,6 +291,6 @@ def _told(headers: Headers) -> Mapping[str, str]:
     first: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()
-        if lower not in _SECRET:
+        if lower not in SECRET_HEADERS:
             first.setdefault(lower, value)
     return MappingProxyType(first)

@@ -8,6 +8,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -37,8 +38,11 @@ class Planning(Protocol):
         """Return how many seconds the team's requests may be held up."""
         ...
 
-    def plan(self, body: bytes, ask: Ask) -> Planned | None:
-        """Return what is to be done with a body, None where the team has no policy."""
+    def plan(self, body: bytes, ask: Ask, until: float = inf) -> Planned | None:
+        """Return what is to be done with a body, None where the team has no policy.
+
+        Raises: TimeoutError if it would go on after `until`, by the clock of `time.monotonic`.
+        """
         ...
 
 
@@ -92,11 +96,13 @@ class PolicyRewriter:
         return Rewrite(splice(planned.body, replaced), True, report)
 
     async def _planned(self, body: bytes, ask: Ask) -> Planned | None:
-        """Plan; larger bodies in a thread, which is left behind at the policy's deadline."""
+        """Plan; larger bodies in a thread, which is left behind at the policy's deadline, and ends soon."""
         if len(body) <= _PLANNED_ON_LOOP_BYTES:
             return self._planner.plan(body, ask)
-        async with asyncio.timeout(self._planner.deadline_s(ask.team)):
-            return await asyncio.to_thread(self._planner.plan, body, ask)
+        deadline_s = self._planner.deadline_s(ask.team)
+        async with asyncio.timeout(deadline_s):
+            until = time.monotonic() + deadline_s
+            return await asyncio.to_thread(self._planner.plan, body, ask, until=until)
 
 
 def replaced_texts(plan: Plan, fates: Sequence[Fate]) -> dict[int, str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from elision.policies.marks import Marked, read_marks
 from elision.policies.model import FewShot, Kind, Mark, PromptText, Segment
-from elision.policies.segments import Layout, cut
+from elision.policies.segments import LONGEST_TEXT, MOST_LINES, Layout, cut
 
 PARAGRAPH = "The mill stood by the river and its wheel turned day and night for the miller. " * 12
 DOCUMENT = "\n\n".join([PARAGRAPH] * 4)
@@ -310,9 +310,18 @@ HOSTILE = (
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_what_is_repeated_without_end_is_cut_as_well(unit: str, role: str) -> None:
     """In time that grows with the length alone; what grows with its square would not end here."""
-    text = unit * (300_000 // len(unit))
+    text = unit * min(300_000 // len(unit), MOST_LINES // max(1, unit.count("\n")))
     found = cut([PromptText("/p", 0, role, text)], len)
     assert "".join(segment.text for segment in found) == text
+
+
+@pytest.mark.parametrize("text", ["a\n" * (MOST_LINES + 1), "word " * (LONGEST_TEXT // 5 + 1)])
+def test_what_is_too_much_to_be_cut_is_one_segment(text: str) -> None:
+    """A user's is kept; planning it would hold up everybody else's requests."""
+    roles = {"user": Q, "system": Kind.INSTRUCTION, "tool": Kind.TOOL_RESULT}
+    for role, kind in roles.items():
+        [segment] = cut([PromptText("/p", 0, role, f"{text}\n\nWhat is it?")], len)
+        assert (segment.kind, segment.pieces) == (kind, ())
 
 
 LINES = st.sampled_from(
