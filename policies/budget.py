@@ -9,6 +9,7 @@ explains all of it with an example.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from elision.policies.allocation import MILLION, Item, fraction, round_down, round_up, share_in_order
 from elision.policies.coarse import Choice, Lot, Terms, choose, cut_lot, floor_of, whole_lot
@@ -32,6 +33,8 @@ REPLY_TOKENS = 4096
 MESSAGE_TOKENS = 4
 """What a message costs beside its text, as OpenAI's models count; once more for the reply's beginning."""
 
+# Turns that a note names before it counts the rest.
+_NAMED_TURNS = 6
 _SERVED_FIRST = frozenset((Kind.INSTRUCTION, Kind.QUESTION))
 _NAMES = {Kind.CONTEXT: "documents", Kind.DEMONSTRATIONS: "demonstrations"}
 _ANY = Ability()
@@ -44,18 +47,37 @@ class Budgeted:
     Attributes:
         decisions: in the order of the texts; a segment of which something is left out is cut up,
             and what it is cut into concatenates to it.
-        notes: numbers and kinds only, in the order in which the budget gave way.
+        notes: numbers and kinds only, one for each step, in the order in which the budget gave way.
     """
 
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
 
 
+class _Note(NamedTuple):
+    """A step in which a budget gave way: words with a place for each number; of turns, numbers add up."""
+
+    words: str
+    numbers: tuple[int, ...] = ()
+
+
+_LOWERED = "instruction and question get {} tokens less than their rates ask for"
+_FEWER = "{} documents or demonstrations stay, where coarse selection would keep {}"
+_AT_FLOORS = "what is compressed goes down to its bounds and protected spans"
+_EXCEEDED = "the budget of {} tokens cannot be met: {} are kept or protected"
+_AUDITED = "rules in audit: {} tokens counted as left out are sent"
+_STEPS = (_LOWERED, _FEWER, _AT_FLOORS, _EXCEEDED, _AUDITED)
+
+
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What shares one budget: decisions by their numbers, and the tokens that they may keep."""
+    """What shares one budget: decisions by their numbers, and the tokens that they may keep.
 
-    label: str
+    Attributes:
+        turn: counted from 1; 0 for the whole request.
+    """
+
+    turn: int
     members: Mapping[int, Decision]
     tokens: int
 
@@ -91,16 +113,37 @@ def apply_budget(decisions: Sequence[Decision], budget: Budget, facts: Facts, se
         kept = (_kept(d, amount) if n in governed else d for n, d in enumerate(decisions))
         return Budgeted(tuple(kept), (f"no budget is applied: {amount}",))
     settled: dict[int, tuple[Decision, ...]] = {}
-    notes: list[str] = []
+    notes: list[tuple[int, _Note]] = []
     for scope in _scopes(decisions, budget, amount):
         mine = governed & scope.members.keys()
         if not mine:
             continue
         done, said = _share(scope, mine, terms)
         settled |= done
-        notes += [scope.label + note for note in said]
+        notes += [(scope.turn, note) for note in said]
     ordered = (settled.get(number, (decision,)) for number, decision in enumerate(decisions))
-    return Budgeted(tuple(decision for row in ordered for decision in row), tuple(notes))
+    return Budgeted(tuple(decision for row in ordered for decision in row), tuple(_told(notes)))
+
+
+def _told(notes: Sequence[tuple[int, _Note]]) -> Iterator[str]:
+    """Yield one line for each step, of all the turns that took it together."""
+    for words in _STEPS:
+        took = [(turn, note.numbers) for turn, note in notes if note.words == words]
+        if took:
+            sums = (sum(column) for column in zip(*(numbers for _, numbers in took), strict=True))
+            yield _label([turn for turn, _ in took]) + words.format(*sums)
+
+
+def _label(turns: Sequence[int]) -> str:
+    """Return what turns are called: `turn 2: `, `turns 2, 5 and 7 together: `; "" for a whole request."""
+    if turns[0] == 0:
+        return ""
+    if len(turns) == 1:
+        return f"turn {turns[0]}: "
+    named = turns[: _NAMED_TURNS if len(turns) > _NAMED_TURNS + 1 else len(turns) - 1]
+    rest = len(turns) - len(named)
+    last = f"{rest} more" if rest > 1 else str(turns[-1])
+    return f"turns {', '.join(map(str, named))} and {last} together: "
 
 
 def _governs(decision: Decision, senses: Senses) -> bool:
@@ -145,21 +188,20 @@ def _scopes(decisions: Sequence[Decision], budget: Budget, amount: int | Fractio
     """
     numbered = dict(enumerate(decisions))
     if isinstance(amount, int):
-        yield _Scope("", numbered, amount)
+        yield _Scope(0, numbered, amount)
         return
     turns: dict[int, dict[int, Decision]] = {}
     for number, decision in numbered.items():
         turn = decision.segment.turn if budget.scope is Scope.TURN else 0
         turns.setdefault(turn, {})[number] = decision
     for turn, members in sorted(turns.items()):
-        label = f"turn {turn + 1}: " if budget.scope is Scope.TURN else ""
         everything = sum(d.segment.tokens for d in members.values() if not d.segment.tag)
-        yield _Scope(label, members, round_down(amount, everything))
+        yield _Scope(turn + 1 if budget.scope is Scope.TURN else 0, members, round_down(amount, everything))
 
 
 def _share(
     scope: _Scope, governed: frozenset[int], terms: Terms
-) -> tuple[dict[int, tuple[Decision, ...]], list[str]]:
+) -> tuple[dict[int, tuple[Decision, ...]], list[_Note]]:
     """Share out one scope's tokens; return the governed decisions anew, by number, and notes."""
     spent = sum(_cost(decision) for number, decision in scope.members.items() if number not in governed)
     room = max(0, scope.tokens - spent)
@@ -171,17 +213,13 @@ def _share(
     settled, notes = _settle(first, _material(scope, wanting, terms, short=tokens > room), room, terms)
     kept = sum(_cost(decision) for row in settled.values() for decision in row)
     if spent + kept > scope.tokens:
-        notes.append(
-            f"the budget of {scope.tokens} tokens cannot be met: {spent + kept} are kept or protected"
-        )
+        notes.append(_Note(_EXCEEDED, (scope.tokens, spent + kept)))
     return settled, notes + _audited(scope, settled)
 
 
 def _material(scope: _Scope, wanting: Mapping[int, Decision], terms: Terms, *, short: bool) -> list[Lot]:
-    """Return what is no instruction and no question, cut at its pieces where tokens are short."""
+    """Return what is no instruction and no question, cut at its pieces where it is to lose tokens."""
     material = {n: d for n, d in wanting.items() if d.segment.kind not in _SERVED_FIRST}
-    if not short:
-        return [whole_lot(number, decision) for number, decision in material.items()]
     # A text must not become empty, so something of it that cannot be left out is looked for.
     anchors = {
         decision.segment.source
@@ -190,12 +228,17 @@ def _material(scope: _Scope, wanting: Mapping[int, Decision], terms: Terms, *, s
         and decision.segment.text.strip()
         and not (number in material and decision.segment.pieces)
     }
-    return [cut_lot(n, d, terms, anchored=d.segment.source in anchors) for n, d in material.items()]
+    return [
+        cut_lot(n, d, terms, anchored=d.segment.source in anchors)
+        if short or d.segment.kind in terms.most
+        else whole_lot(n, d)
+        for n, d in material.items()
+    ]
 
 
 def _settle(
     first: Sequence[Lot], rest: Sequence[Lot], room: int, terms: Terms
-) -> tuple[dict[int, tuple[Decision, ...]], list[str]]:
+) -> tuple[dict[int, tuple[Decision, ...]], list[_Note]]:
     """Choose what stays, share out the room, and say where that gave way."""
     served = [portion for lot in first for portion in _portions(_all_of(lot, terms), terms)]
     wanted = [_wanted(portion, terms.budget) for portion in served]
@@ -288,25 +331,25 @@ def _kept(decision: Decision, why: str) -> Decision:
     return replace(decision, use=Use(), why=f"{decision.why}; {why}")
 
 
-def _gave_way(lowered: int, choices: Sequence[Choice]) -> Iterator[str]:
+def _gave_way(lowered: int, choices: Sequence[Choice]) -> Iterator[_Note]:
     """Yield the first two steps in which a budget gives way."""
     if lowered > 0:
-        yield f"instruction and question get {lowered} tokens less than their rates ask for"
+        yield _Note(_LOWERED, (lowered,))
     stay, wanted = sum(choice.pieces for choice in choices), sum(choice.wanted for choice in choices)
     if stay < wanted:
-        yield f"{stay} documents or demonstrations stay, where coarse selection would keep {wanted}"
+        yield _Note(_FEWER, (stay, wanted))
 
 
-def _at_floors(room: int, least: int) -> Iterator[str]:
+def _at_floors(room: int, least: int) -> Iterator[_Note]:
     if least >= room:
-        yield "what is compressed goes down to its bounds and protected spans"
+        yield _Note(_AT_FLOORS)
 
 
-def _audited(scope: _Scope, settled: Mapping[int, tuple[Decision, ...]]) -> list[str]:
+def _audited(scope: _Scope, settled: Mapping[int, tuple[Decision, ...]]) -> list[_Note]:
     """Say what a budget counts as left out that rules in audit send all the same."""
     saved = 0
     for number, decision in scope.members.items():
         if decision.mode is Mode.AUDIT:
             saved += decision.segment.tokens - sum(map(_cost, settled.get(number, (decision,))))
     mixed = any(decision.mode is Mode.ENFORCE and decision.compresses for decision in scope.members.values())
-    return [f"rules in audit: {saved} tokens counted as left out are sent"] if saved > 0 and mixed else []
+    return [_Note(_AUDITED, (saved,))] if saved > 0 and mixed else []

@@ -336,6 +336,9 @@ def test_rules_in_audit_are_counted_as_if_enforced_and_that_is_said() -> None:
 # --- turns
 
 
+PAIRS = [("c", SQUEEZE), ("k", KEPT)]
+
+
 def test_each_turn_keeps_to_the_rate() -> None:
     """And notes name the turn, counted from 1."""
     turns = [decide("c" * 100, source=n, turn=n) for n in range(2)]
@@ -346,6 +349,18 @@ def test_each_turn_keeps_to_the_rate() -> None:
         "turn 2: what is compressed goes down to its bounds and protected spans",
         "turn 2: the budget of 80 tokens cannot be met: 101 are kept or protected",
     )
+
+
+def test_turns_that_give_way_alike_are_told_of_together() -> None:
+    """A long conversation has a line for each step, not for each step of each turn."""
+    plan = [decide(letter * 100, use, source=n, turn=n // 2) for n, (letter, use) in enumerate(PAIRS * 9)]
+    notes = apply(*plan[:6], budget=Budget(rate=0.4)).notes
+    assert notes == (
+        "turns 1, 2 and 3 together: what is compressed goes down to its bounds and protected spans",
+        "turns 1, 2 and 3 together: the budget of 240 tokens cannot be met: 303 are kept or protected",
+    )
+    for note in apply(*plan, budget=Budget(rate=0.4)).notes:
+        assert note.startswith("turns 1, 2, 3, 4, 5, 6 and 3 more together: ")
 
 
 def test_a_request_may_be_one_scope() -> None:
@@ -390,6 +405,14 @@ def test_the_budget_is_kept_or_everything_is_at_its_least(
         assert not missed
 
 
+def test_a_bound_is_reckoned_document_by_document_in_a_large_budget_too() -> None:
+    """Lest a larger budget, under which all documents stay, keep less of their headings."""
+    text = decide("Xaa", pieces=((0, 1), (2, 3)))
+    bounds = ((Kind.CONTEXT, 0.6),)
+    kept = [total(apply(text, budget=Budget(tokens=n, max_rates=bounds)).decisions) for n in range(5)]
+    assert kept == sorted(kept)
+
+
 @given(some_plans(), BUDGETS, st.integers(0, 200), st.integers(0, 40))
 def test_a_larger_budget_keeps_more(
     plan: tuple[Decision, ...], budget: Budget, tokens: int, more: int
@@ -431,7 +454,6 @@ def test_later_turns_change_nothing_in_earlier_ones(
     budget = replace(budget, rate=rate)
     whole, part = apply(*plan, budget=budget), apply(*earlier, budget=budget)
     assert tuple(d for d in whole.decisions if d.segment.turn <= last) == part.decisions
-    assert whole.notes[: len(part.notes)] == part.notes
 
 
 @given(some_plans(), BUDGETS, RATES)
