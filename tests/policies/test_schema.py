@@ -94,14 +94,14 @@ def test_a_use_is_what_its_keys_say() -> None:
     """Options in one order, because they are part of what outcomes are cached by."""
     use = {
         **HALF,
-        "options": {"unit": "phrase", "a": 1},
+        "options": {"unit": "phrase", "a": 1, "force_tokens": [".", "the"]},
         "protect": ["numbers"],
         "min_tokens": 50,
         "deadline_s": 0.5,
         "mode": "enforce",
     }
     [rule] = meant({"rules": [{"use": use}]}).rules
-    options = (("a", 1), ("unit", "phrase"))
+    options = (("a", 1), ("force_tokens", (".", "the")), ("unit", "phrase"))
     assert rule.use == Use("selective_context", 0.5, None, options, ("numbers",), 50, 0.5, Mode.ENFORCE)
 
 

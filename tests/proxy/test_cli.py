@@ -185,6 +185,16 @@ def test_compress_tells_why_a_text_was_left(tmp_path: Path, capsys: pytest.Captu
     assert streams.out == "one\r\nword\n"
 
 
+def test_compress_takes_lists_as_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In YAML's flow style, as a policy file may have them."""
+    file = tmp_path / "a.txt"
+    file.write_text("The house was old and the man was old and nobody had seen the garden for a year. " * 2)
+    force = ["--option", "force_tokens=['was', 'for']"]
+    assert run(["compress", str(file), "--method", "frequency", "--rate", "0.5", *force]) == 0
+    shortened = capsys.readouterr().out
+    assert (shortened.count("was"), shortened.count("for")) == (4, 2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
