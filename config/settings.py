@@ -27,7 +27,7 @@ SETTINGS_FILE = "ELISION_SETTINGS"
 DEFAULT_UPSTREAM = "default"
 """What `upstream` is called where it is one of several."""
 
-_FILE_ONLY = (("teams", "networks"), ("tokenizers",), ("upstreams",))
+_FILE_ONLY = (("teams", "networks"), ("tokenizers",), ("upstreams",), ("windows",))
 """Mappings have no sensible form as a variable."""
 
 T = TypeVar("T")
@@ -135,6 +135,7 @@ class Settings:
         policies: directory of policy files; None: nothing is compressed.
         redis: URL that may hold a password, hence not in the repr; None: memory only.
         tokenizers: (glob of model names, path of its `tokenizer.json`), in the order written.
+        windows: (glob of model names, tokens of the context window), in the order written.
     """
 
     __pydantic_config__ = _STRICT
@@ -152,6 +153,7 @@ class Settings:
     cache: Cache = Cache()
     compressor: Compressor = Compressor()
     tokenizers: dict[str, FilePath] = field(default_factory=dict)
+    windows: dict[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
     log: Log = Log()
 
 

@@ -37,13 +37,14 @@ def load_windows(known_better: Mapping[str, int] | None = None, file: Path | Non
     """Read a table of windows.
 
     Args:
-        known_better: glob of model names (lower case, no vendor's prefix) -> tokens; looked into first.
+        known_better: glob of model names (no vendor's prefix) -> tokens; looked into first.
         file: of the table; None: the packaged one.
     Raises: ConfigError with a line for each wrong thing in the file.
     """
     document = read_document(file or Path(__file__).with_name(_FILE))
     table = validate(document, _Table).windows
-    return Windows((*(known_better or {}).items(), *table.items()))
+    better = ((glob.lower(), tokens) for glob, tokens in (known_better or {}).items())
+    return Windows((*better, *table.items()))
 
 
 @dataclass(frozen=True, slots=True)

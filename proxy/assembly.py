@@ -23,7 +23,7 @@ from elision.proxy.admin import Readiness
 from elision.proxy.cache import CacheBackend, MemoryCache
 from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.pipeline import Pipeline
-from elision.proxy.planner import Planner
+from elision.proxy.planner import Planner, packaged_knowledge
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.reload import LivePolicies, PolicyWatch
@@ -144,7 +144,7 @@ async def with_policies(
             "policies": _state(live),
         }
 
-    planner = Planner(live, counters.counter_for)
+    planner = Planner(live, counters.counter_for, packaged_knowledge(settings.windows))
     rewriter, compress = PolicyRewriter(planner, pipeline), CompressEndpoint(live, planner, pipeline)
     return PolicyParts(rewriter, compress, readiness, live, watch)
 

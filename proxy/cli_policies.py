@@ -93,14 +93,14 @@ def explain(
     from elision.proxy import terminal
     from elision.proxy.carry import NotCarriedError
     from elision.proxy.explanation import plan_row
-    from elision.proxy.planner import Planner
+    from elision.proxy.planner import Planner, packaged_knowledge
     from elision.proxy.rewriter import Ask
 
     path = _path(endpoint)
     headers = _headers(header or [], rate)
     merged = settings_of(settings, {"policies": policies})
     known = _policies_for(merged.policies, team)
-    planner = Planner(known, counters_of(merged).counter_for)
+    planner = Planner(known, counters_of(merged).counter_for, packaged_knowledge(merged.windows))
     try:
         planned = planner.plan(read_file(body), Ask("POST", path, team, headers, upstream))
     except NotCarriedError as error:

@@ -89,12 +89,15 @@ class Knowledge:
     windows: Windows
 
 
-def packaged_knowledge() -> Knowledge:
+def packaged_knowledge(windows: Mapping[str, int] | None = None) -> Knowledge:
     """Return what is known of the installed methods, and of models.
+
+    Args:
+        windows: what the operator knows better: tokens by globs of models' names.
 
     Raises: ConfigError if an installed package says what cannot be understood.
     """
-    return Knowledge(MappingProxyType(abilities()), DEFAULT_METHOD, load_windows())
+    return Knowledge(MappingProxyType(abilities()), DEFAULT_METHOD, load_windows(windows))
 
 
 class PolicyLookup(Protocol):

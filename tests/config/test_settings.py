@@ -174,6 +174,16 @@ def test_tokenizers_belong_in_a_file() -> None:
     )
 
 
+def test_context_windows_belong_in_a_file(tmp_path: Path) -> None:
+    """Whole numbers by globs of models' names."""
+    file = written(tmp_path, 'windows: {"mine-*": 9000}\n')
+    assert load_settings(file, {}, {}).windows == {"mine-*": 9000}
+    assert problems(environ={"ELISION_WINDOWS": "x"}) == (
+        "ELISION_WINDOWS: cannot be set by a variable; write it in a settings file",
+    )
+    assert "at least 1" in problems(written(tmp_path, 'windows: {"mine-*": 0}\n'))[0]
+
+
 def test_settings_are_frozen() -> None:
     """Read once; nothing changes them under a running request."""
     settings = load_settings(None, {}, {})

@@ -94,6 +94,20 @@ def test_explain_shows_each_segment(policies: Path, body: Path, capsys: pytest.C
     assert plan["encoding"] == "o200k_base"
 
 
+def test_explain_knows_the_windows_that_the_settings_name(
+    policies: Path, body: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A budget that fits a model's window is as in the running proxy."""
+    (policies / "default.yaml").write_text("extends: balanced\nbudget: {fit: true, reply: 1}\n")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text('windows: {"GPT-4o*": 64}\n')
+    command = ["explain", str(body), "--policies", str(policies), "--json"]
+    assert run(command) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+    assert run([*command, "--settings", str(settings)]) == 0
+    assert "the budget of" in json.loads(capsys.readouterr().out)["notes"][-1]
+
+
 def test_explain_finds_policies_by_variable_and_body_on_standard_input(
     policies: Path,
     body: Path,
