@@ -39,7 +39,7 @@ def draw(lines: Sequence[Line], folder: Path) -> list[Path]:
             own = [line for line in lines if line.cell.dataset == dataset and column in line.measures]
             if not own:
                 continue
-            figure = Figure(figsize=(6.4, 4.4), dpi=120, layout="constrained")
+            figure = Figure(figsize=(8.4, 4.4), dpi=120, layout="constrained")
             FigureCanvasAgg(figure)
             _draw_one(figure.add_subplot(), own, column)
             file = folder / f"{dataset.replace(' ', '-')}-{column}.png"
@@ -70,4 +70,4 @@ def _draw_one(axes: "Axes", lines: Sequence[Line], column: str) -> None:
         title=f"{lines[0].cell.dataset}, {items} items, 95 % intervals",
     )
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0))

@@ -61,7 +61,8 @@ def markdown(lines: Sequence[Line], conditions: Conditions) -> str:
         own = [line for line in lines if line.cell.dataset == dataset]
         parts += ["", f"## {dataset}", "", *_table(own)]
         if any(line.differences for line in own):
-            parts += ["", f"Difference to `{conditions.baseline}` on the same items:", "", *_differences(own)]
+            head = f"Difference to `{conditions.baseline}` on the same items:"
+            parts += ["", head, "", *_differences(own, conditions.baseline)]
         parts += _papers(conditions.published.get(dataset, ""))
     return "\n".join(parts) + "\n"
 
@@ -88,13 +89,17 @@ def _table(lines: Sequence[Line]) -> Iterator[str]:
         )
 
 
-def _differences(lines: Sequence[Line]) -> Iterator[str]:
+def _differences(lines: Sequence[Line], baseline: str) -> Iterator[str]:
     columns = [column for column in COLUMNS if any(column in line.differences for line in lines)]
-    yield from _rule(["method", "asked", *(_HEADS[one] for one in columns)])
+    # Who keeps more answers by keeping more tokens has won nothing: both shares stand side by side.
+    yield from _rule(["method", "asked", "kept", "kept there", *(_HEADS[one] for one in columns)])
+    kept = {line.cell.target: line.kept for line in lines if line.cell.method == baseline}
     for line in lines:
         if line.differences:
+            there = kept.get(line.cell.target, kept.get("", 0.0))
             told = [_cell(line.differences.get(one), sign="+") for one in columns]
-            yield _row([f"`{line.cell.method}`", line.cell.target, *told])
+            shares = (f"{line.kept:.4f}", f"{there:.4f}")
+            yield _row([f"`{line.cell.method}`", line.cell.target, *shares, *told])
 
 
 def _papers(name: str) -> list[str]:
