@@ -9,10 +9,14 @@ from elision.evaluation.model import Item, group_of
 from elision.evaluation.tasks import Dataset
 
 TEXTS = (
-    ("The lighthouse at Cape Verran was built in 1874 by Ada Holm, who had never before seen the sea and "
-    "who asked that no visitor be turned away from its door in bad weather."),
-    ("In the spring the orchard of Brother Anselm gives plums, quinces and small sour apples, which the "
-    "monks of Tarn press into a cider that they sell to nobody but the bishop."),
+    (
+        "The lighthouse at Cape Verran was built in 1874 by Ada Holm, who had never before seen the sea and "
+        "who asked that no visitor be turned away from its door in bad weather."
+    ),
+    (
+        "In the spring the orchard of Brother Anselm gives plums, quinces and small sour apples, which the "
+        "monks of Tarn press into a cider that they sell to nobody but the bishop."
+    ),
 )
 
 
