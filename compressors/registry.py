@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GROUP = "elision.compressors"
 ABILITIES_GROUP = "elision.abilities"
-DEFAULT_METHOD = "selective_context"
+DEFAULT_METHOD = "frequency"
 """What a policy's rule or a tag in a text means that names no method."""
 
 
@@ -216,7 +216,7 @@ def _rows() -> dict[str, Row]:
         "frequency": Row(
             _frequency,
             {
-                "level": Option("word", ("word", "phrase", "sentence")),
+                "level": Option("phrase", ("word", "phrase", "sentence")),
                 "agg": Option("mean", ("mean", "sum")),
                 "table": Option("built_in", ("built_in", "wordfreq")),
                 "language": Option("en"),

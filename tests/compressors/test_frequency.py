@@ -100,7 +100,7 @@ def test_it_shortens_by_the_registry() -> None:
     assert outcome.text.count("Ivanhoe") == 2
     assert "said that" not in outcome.text
     assert outcome.tokens_after <= 0.4 * outcome.tokens_before
-    assert compressor.fingerprint.startswith("frequency/1 level=word agg=mean table=built_in")
+    assert compressor.fingerprint.startswith("frequency/1 level=phrase agg=mean table=built_in")
 
 
 def test_other_languages_want_the_other_table() -> None:

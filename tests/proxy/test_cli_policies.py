@@ -156,7 +156,7 @@ def test_explain_shows_what_a_budget_leaves_of_each_document(
     assert (edges[0][0], edges[-1][1]) == (0, len(asked))
     methods = [part["method"] for part in parts if part["segment"] == "context"]
     assert "drop" in methods
-    assert "selective_context" in methods
+    assert "frequency" in methods
     assert all(miss["rule"] == "machine-output" for part in parts[:-1] for miss in part["why_not"])
 
 
