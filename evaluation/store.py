@@ -7,10 +7,11 @@ run holds texts: it belongs to whoever owns the data, not into a repository.
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from elision.config.errors import ConfigError
 
@@ -24,12 +25,12 @@ def key_of(*parts: object) -> str:
 
 
 class Store:
-    """Rows by key. A context manager: the file is open meanwhile.
+    """Rows by key. A context manager: the file is open meanwhile, for this run alone.
 
     Args:
         file: made, with its folder, if it does not exist. A last line that a stopped run left
             unfinished is removed.
-    Raises: ConfigError if the file cannot be used.
+    Raises: ConfigError if the file cannot be used, or another run is using it.
     """
 
     def __init__(self, file: Path) -> None:
@@ -40,6 +41,12 @@ class Store:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._out = self._file.open("a+b")
+            _lock(self._out)
+        except BlockingIOError as error:
+            self._out.close()
+            raise ConfigError(
+                [f"{self._file}: another run is using it; wait for it, or use another --out"]
+            ) from error
         except OSError as error:
             raise ConfigError([f"{self._file}: cannot be written: {error.strerror}"]) from error
         self._out.seek(0)
@@ -70,3 +77,11 @@ class Store:
         self._out.write(json.dumps(whole, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
         self._out.flush()
         self._rows[key] = whole
+
+
+def _lock(file: BinaryIO) -> None:
+    """Keep other runs away until the file is closed. Raises: BlockingIOError if one is using it."""
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -48,6 +48,17 @@ def test_a_folder_that_cannot_be_made_is_the_operators_fault(tmp_path: Path) -> 
         pass
 
 
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    """Each would cut what the other is writing; the file is free again when the first is done."""
+    file = tmp_path / "rows.jsonl"
+    with Store(file) as store:
+        with pytest.raises(ConfigError, match="another run is using it"), Store(file):
+            pass
+        store.put("k", {})
+    with Store(file) as again:
+        assert again.get("k") == {"key": "k"}
+
+
 def test_keys_tell_everything_apart() -> None:
     """Neither joining strings nor a missing value makes two keys equal."""
     keys = {key_of("ab", "c"), key_of("a", "bc"), key_of("abc"), key_of("abc", None), key_of("abc", 1.0)}
