@@ -66,7 +66,7 @@ class OnnxClassifier:
             raise WeightsMissing(f"cannot load {path}: {error}") from error
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(session, read_vocabulary(folder), checksum, threads or len(os.sched_getaffinity(0)))
+        return cls(session, read_vocabulary(folder), checksum, threads or _cores())
 
     @property
     def fingerprint(self) -> str:
@@ -170,6 +170,12 @@ def _sample(length: int, vocabulary: Vocabulary) -> "torch.Tensor":
 
     pad, size = vocabulary.ids["pad"], max(vocabulary.size, 2)
     return (torch.arange(length)[None] * 7919 + pad + 1) % (size - 1 - pad) + pad + 1
+
+
+def _cores() -> int:
+    """Return the cores that this process may use, as far as the system says."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
 def _faults() -> tuple[type[Exception], ...]:
