@@ -62,12 +62,12 @@ async def test_every_byte_of_a_head_is_relayed() -> None:
 @given(st.lists(st.binary(min_size=1, max_size=20).filter(lambda v: not set(v) & set(b"\r\n\0")), max_size=5))
 @settings(max_examples=40, deadline=None)
 def test_whatever_bytes_a_value_has_they_arrive_or_the_answer_is_refused(values: list[bytes]) -> None:
-    """Never a changed value."""
+    """Never a changed value; white space around one is none of it (RFC 9110, section 5.5)."""
     lines = b"".join(b"X-V: " + value + b"\r\n" for value in values)
     got = asyncio.run(said_to(CLOSING, HEAD + lines + b"Content-Length: 0\r\n\r\n"))
-    relayed = [line for line in got.split(b"\r\n") if line.startswith(b"X-V:")]
+    relayed = [line.partition(b":")[2].strip(b" \t") for line in got.split(b"\r\n") if line[:4] == b"X-V:"]
     if got.startswith(HEAD):
-        assert relayed == [b"X-V: " + value.strip(b" \t") for value in values]
+        assert relayed == [value.strip(b" \t") for value in values]
     else:
         assert got.startswith(b"HTTP/1.1 502 ")
         assert relayed == []
