@@ -1,13 +1,17 @@
-"""Real-looking requests in `tests/cases`, each cut, and where it says so planned, as it expects.
+"""Real-looking requests in `tests/cases`, each cut and planned as it expects.
 
 A case is a YAML file that a person can read: what the request is, its body, and the segments that a
-careful engineer would want of it; and where it names a policy, what becomes of each: `method`, and the
-`rate` of tokens that stay, within a few hundredths (`default` is the default method). `${name}` in a
-string of the body is the text of `tests/cases/texts/name.txt`, so that long material is written once.
+careful engineer would want of it; then the policy that such a team would have, a preset's name or a
+file's content, and the plan, what becomes of each segment: `method` (`default` is the default one), the
+`rate` of tokens that stay, within a few hundredths, words of the reason (`why`), and the `mode` where it
+is not to enforce, the row's own or the whole plan's. A segment that a budget cuts at its documents has a
+row for each part. `${name}` in a string of the body is the text of `tests/cases/texts/name.txt`, so that
+long material is written once.
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import ndiff
@@ -19,19 +23,17 @@ import yaml
 
 from elision.compressors.registry import DEFAULT_METHOD
 from elision.policies.marks import read_marks
-from elision.policies.model import Decision, Endpoint, FewShot, Policy, PromptText, Segment
+from elision.policies.model import Decision, Endpoint, FewShot, Mode, Policy, PromptText, Segment
 from elision.policies.segments import cut
 from elision.proxy.bodies import parse
 from elision.proxy.planner import Planner
-from elision.proxy.policy_source import load_policy, load_preset
+from elision.proxy.policy_source import load_policy, load_preset, preset_names
 from elision.proxy.rewriter import Ask
 
 CASES = Path(__file__).parent / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.yaml"))
-PLANNED = [
-    name for name in NAMES if re.search(r"^plan:", (CASES / f"{name}.yaml").read_text("utf-8"), re.MULTILINE)
-]
-KEYS = {"about", "licence", "endpoint", "leading_pairs", "body", "segments", "policy", "plan"}
+NEEDED = {"about", "body", "segments", "policy", "plan"}
+KEYS = NEEDED | {"licence", "endpoint", "leading_pairs", "mode"}
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "responses": "/v1/responses"}
 NEAR = 0.03
 TEXT = re.compile(r"\$\{(\w+)\}")
@@ -101,6 +103,12 @@ def policy_of(read: dict[str, Any], folder: Path) -> Policy:
     return load_policy(file)
 
 
+def preset_of(read: dict[str, Any]) -> str:
+    """Return the preset that a case's policy is or extends, "" where it stands alone."""
+    named = read["policy"]
+    return named if isinstance(named, str) else named.get("extends", "")
+
+
 def share(decision: Decision) -> float:
     """Return the share of its tokens that a decision keeps, as far as it says."""
     use, tokens = decision.use, decision.segment.tokens
@@ -108,16 +116,26 @@ def share(decision: Decision) -> float:
 
 
 def fate(decision: Decision, beside: dict[str, Any] | None) -> str:
-    """Return one line of a plan; a rate near the expected one is the expected one."""
-    method = "default" if decision.use.method == DEFAULT_METHOD else decision.use.method
+    """Return one line of a plan; what is near enough to the line beside it is told in its words."""
+    beside = beside or {}
     rate = share(decision)
-    wanted = (beside or {}).get("rate", 0.0)
-    told = wanted if abs(rate - wanted) <= NEAR else round(rate, 2)
-    return f"{decision.segment.kind}  {method}" + (f"  {told}" if rate else "")
+    wanted = beside.get("rate", 0.0)
+    told = {
+        "kind": decision.segment.kind.value,
+        "method": "default" if decision.use.method == DEFAULT_METHOD else decision.use.method,
+        "rate": wanted if abs(rate - wanted) <= NEAR else round(rate, 2),
+        "mode": decision.mode.value,
+    }
+    why = beside.get("why", "")
+    return wanted_fate(told | {"why": why if why in decision.why else decision.why})
 
 
 def wanted_fate(listed: dict[str, Any]) -> str:
-    return f"{listed['kind']}  {listed['method']}" + (f"  {listed['rate']}" if "rate" in listed else "")
+    rate, mode, why = listed.get("rate"), listed.get("mode", Mode.ENFORCE.value), listed.get("why")
+    about = [str(rate)] if rate else []
+    about += [mode] if mode != Mode.ENFORCE.value else []
+    about += [f"({why})"] if why else []
+    return "  ".join([listed["kind"], listed["method"], *about])
 
 
 @dataclass(frozen=True)
@@ -192,7 +210,15 @@ def test_a_cases_segments_are_whole(name: str) -> None:
         assert not borders or (borders[0] >= 0 and borders[-1] <= len(segment.text))
 
 
-@pytest.mark.parametrize("name", PLANNED)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_case_says_what_becomes_of_its_segments(name: str) -> None:
+    """No case stops at the cut: each has a policy and a plan of at least as many rows as segments."""
+    read = case(name)
+    assert set(read) >= NEEDED, f"{name}.yaml lacks {', '.join(sorted(NEEDED - set(read)))}"
+    assert len(read["plan"]) >= len(read["segments"]) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_request_is_planned_as_its_case_says(name: str, tmp_path: Path) -> None:
     """The policy's rule, the budget's share and the gates, on what the cut has found."""
     read = case(name)
@@ -203,11 +229,17 @@ def test_a_request_is_planned_as_its_case_says(name: str, tmp_path: Path) -> Non
     beside = [*read["plan"], *[None] * len(planned.plan.decisions)]
     got = [fate(d, b) for d, b in zip(planned.plan.decisions, beside, strict=False)]
     assert difference([wanted_fate(row) for row in read["plan"]], got) == ""
+    assert planned.plan.mode == read.get("mode", Mode.ENFORCE.value)
 
 
 def test_there_are_cases_of_every_sort() -> None:
-    """Thirty at least, all endpoints, scripts from Chinese to Arabic; some are planned."""
+    """Thirty at least, and all endpoints."""
     endpoints = {case(name).get("endpoint", "chat") for name in NAMES}
     assert len(NAMES) >= 30
-    assert len(PLANNED) >= 10
     assert endpoints == set(PATHS)
+
+
+def test_every_preset_is_tried_by_two_cases() -> None:
+    """A preset that no request is planned by could say anything."""
+    used = Counter(preset_of(case(name)) for name in NAMES)
+    assert [preset for preset in preset_names() if used[preset] < 2] == []
