@@ -105,7 +105,7 @@ def policy_of(read: dict[str, Any], folder: Path) -> Policy:
 
 def preset_of(read: dict[str, Any]) -> str:
     """Return the preset that a case's policy is or extends, "" where it stands alone."""
-    named = read["policy"]
+    named = read.get("policy", "")
     return named if isinstance(named, str) else named.get("extends", "")
 
 
