@@ -78,18 +78,20 @@ class _Cutting:
         marked = {source: self.read(text.text) if self.read else _NO_MARKS for source, text in message}
         clean = {source: _without(text.text, marked[source].tags) for source, text in message}
         parts = self._recalled(message[0][1].role, clean, shown)
-        found: list[tuple[int, PromptText, _Part, Mark | None, bool, int]] = []
+        found: list[tuple[int, _Part, str, Mark | None, bool, int]] = []
         block: dict[Kind, int] = {}
         for source, text in message:
             for part, mark, tag in _placed(text, parts[source], marked[source]):
-                tokens = self.count(text.text[part.start : part.end])
+                piece = text.text[part.start : part.end]  # one string, whose hash is worked out once
+                tokens = self.count(piece)
                 block[part.kind] = block.get(part.kind, 0) + (0 if tag else tokens)
-                found.append((source, text, part, mark, tag, tokens))
-        for source, text, part, mark, tag, tokens in found:
+                found.append((source, part, piece, mark, tag, tokens))
+        number, role = message[0][1].message, message[0][1].role
+        for source, part, piece, mark, tag, tokens in found:
             start, end, kind = part.start, part.end, part.kind
             yield Segment(
-                source, start, end, kind, text.role, text.text[start:end], tokens,
-                text.message, turn, block[kind], part.pieces, mark, tag,
+                source, start, end, kind, role, piece, tokens,
+                number, turn, block[kind], part.pieces, mark, tag,
             )  # fmt: skip
 
     def _recalled(self, role: str, clean: dict[int, str], shown: bool) -> Mapping[int, Sequence[_Part]]:
