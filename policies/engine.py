@@ -106,21 +106,16 @@ def _rules(
 
 def _granted(wish: Wish, permissions: Permissions) -> tuple[Wish, tuple[str, ...]]:
     """Return what is left of a wish where a policy permits so much, and notes of what it does not."""
-    permitted = {Mode.OFF: permissions.off, Mode.AUDIT: permissions.audit}
-    notes: list[str] = []
-    mode, rate = wish.mode, wish.rate
-    if mode is not None and not permitted.get(mode, False):
-        notes.append(f"x-elision: {mode} is not allowed by this policy")
-        mode = None
-    if rate is not None and not permissions.rate:
-        notes.append("x-elision-rate is not allowed by this policy")
-        rate = None
-    elif rate is not None:
-        if rate < permissions.min_rate:
-            least = f"this policy allows no less than {permissions.min_rate:g}"
-            notes.append(f"x-elision-rate: {rate:g} is not allowed, {least}")
-        rate = at_least(rate, permissions.min_rate)
-    return Wish(mode, wish.explain, rate), tuple(notes)
+    left, notes = permissions.granted(wish), list[str]()
+    if left.mode is not wish.mode:
+        notes.append(f"x-elision: {wish.mode} is not allowed by this policy")
+    if left.rate is None:
+        notes += ["x-elision-rate is not allowed by this policy"] * (wish.rate is not None)
+        return left, tuple(notes)
+    if left.rate < permissions.min_rate:
+        least = f"this policy allows no less than {permissions.min_rate:g}"
+        notes.append(f"x-elision-rate: {left.rate:g} is not allowed, {least}")
+    return replace(left, rate=at_least(left.rate, permissions.min_rate)), tuple(notes)
 
 
 def _wished_budget(budget: Budget | None, rate: float | None) -> Budget | None:

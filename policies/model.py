@@ -281,6 +281,15 @@ class Permissions:
     marks: bool = True
     min_rate: float = 0.1
 
+    def granted(self, wish: "Wish") -> "Wish":
+        """Return what is left of a wish where so much is permitted; `min_rate` is not applied."""
+        permitted = {None: True, Mode.OFF: self.off, Mode.AUDIT: self.audit}
+        return Wish(
+            mode=wish.mode if permitted.get(wish.mode, False) else None,
+            explain=wish.explain and self.explain,
+            rate=wish.rate if self.rate else None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -5,7 +5,6 @@ and these headers never reach an upstream (`elision.proxy.headers`).
 """
 
 import re
-from dataclasses import replace
 
 from elision.policies.model import Mode, Permissions, Wish
 from elision.proxy.headers import Headers
@@ -47,13 +46,7 @@ def wish_of(headers: Headers) -> Told:
 def permitted(told: Told, permissions: Permissions) -> Told:
     """Return what is left of a wish where a policy permits so much."""
     wish, notes = told
-    left = wish
-    if (wish.mode is Mode.OFF and not permissions.off) or (wish.mode is Mode.AUDIT and not permissions.audit):
-        left = replace(left, mode=None)
-    if wish.explain and not permissions.explain:
-        left = replace(left, explain=False)
-    if wish.rate is not None and not permissions.rate:
-        left = replace(left, rate=None)
+    left = permissions.granted(wish)
     return (left, notes) if left == wish else (left, tuple(sorted({*notes, REFUSED})))
 
 
