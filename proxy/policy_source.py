@@ -60,15 +60,6 @@ class PolicySet:
         """Return the team's policy, else the default one, else None; "" is no team."""
         return self.by_team.get(team, self.default)
 
-    def team_for_key(self, fingerprint: str) -> str:
-        """Return the team that a key's fingerprint belongs to, "" where it is nobody's."""
-        return self.by_key.get(fingerprint, "")
-
-    @property
-    def has_keys(self) -> bool:
-        """Whether any team is known by its keys."""
-        return bool(self.by_key)
-
     def all(self) -> tuple[Policy, ...]:
         """Return every policy once, by the names of the teams."""
         return tuple(self.by_team[team] for team in sorted(self.by_team))

@@ -180,10 +180,10 @@ def test_what_a_preset_does_not_allow_is_told_where_it_is_extended(tmp_path: Pat
 def test_a_team_is_known_by_its_keys(tmp_path: Path) -> None:
     """By their fingerprints; any other key is nobody's."""
     policies = load_policies(directory(tmp_path, a=f"keys: ['{KEY}']\n", default=GOOD), METHODS)
-    assert policies.team_for_key(KEY) == "a"
-    assert policies.team_for_key("sha256:" + "0" * 64) == ""
-    assert policies.has_keys
-    assert not PolicySet({}, None).has_keys
+    assert policies.by_key.get(KEY) == "a"
+    assert policies.by_key.get("sha256:" + "0" * 64) is None
+    assert policies.by_key
+    assert not PolicySet({}, None).by_key
 
 
 def test_a_key_of_two_teams_is_an_error_that_names_both(tmp_path: Path) -> None:
