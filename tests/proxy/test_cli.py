@@ -11,46 +11,11 @@ import pytest
 
 from elision.proxy.cli import run
 from elision.proxy.commands import EXIT_CANNOT_START, EXIT_USAGE
+from fakes.commands import failed
 
-POLICY = "rules:\n  - name: documents\n    use: {method: lossless}\n"
-DOCUMENT = "\n\n".join(["The mill stood by the river. " * 40] * 3)
+pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
+
 PRETTY = json.dumps({"rivers": [{"name": "Aare", "km": n} for n in range(60)]}, indent=4)
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ELISION_SETTINGS", "ELISION_UPSTREAM", "ELISION_POLICIES"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def policies(tmp_path: Path) -> Path:
-    """Return a directory with one valid policy."""
-    directory = tmp_path / "policies"
-    directory.mkdir()
-    (directory / "default.yaml").write_text(POLICY)
-    return directory
-
-
-@pytest.fixture
-def body(tmp_path: Path) -> Path:
-    """Return a file with a chat request."""
-    messages = [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": f"{DOCUMENT}\n\nWho owned the mill?"},
-    ]
-    file = tmp_path / "body.json"
-    file.write_text(json.dumps({"model": "gpt-4o", "messages": messages}))
-    return file
-
-
-def failed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[str]]:
-    """Run a command that fails; return its exit code and the lines on standard error."""
-    code = run([str(argument) for argument in arguments])
-    streams = capsys.readouterr()
-    assert streams.out == ""
-    assert "Traceback" not in streams.err
-    return code, streams.err.splitlines()
 
 
 def test_the_version_is_told_without_loading_what_serves() -> None:
