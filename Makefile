@@ -19,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Twice quiet: errors are shown, progress and warnings about the machine's own settings are not.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
-ROOMS := proxy policies compressors config evaluation
+ROOMS := proxy policies compressors config evaluation training
 DEMO := docs/examples/demo
 EVAL_METHODS := --method full --method random --method lead --method tfidf --method frequency \
     --rate 0.33 --rate 0.5 --baseline frequency

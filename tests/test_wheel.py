@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("proxy", "policies", "compressors", "config", "evaluation")
+ROOMS = ("proxy", "policies", "compressors", "config", "evaluation", "training")
 SHIPPED = {".py", ".yaml", ".json", ".gz", ".html", ".typed"}
 
 
