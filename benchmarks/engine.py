@@ -34,10 +34,10 @@ from elision.policies.languages import language
 from elision.policies.model import Kind, Mode, Policy, Rule, TextKind, Use, When
 from elision.policies.text_kinds import text_kind
 from elision.proxy.app import settle_garbage
-from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
+from elision.proxy.store import MemoryStore
 from elision.proxy.worker import CompressorClient, CompressorKeeper, CompressorUnavailableError
 from elision.proxy.worker_process import WorkerOptions
 
@@ -158,7 +158,7 @@ async def added_ms(
     rule = Rule("context", When(segment=(Kind.CONTEXT,)), use)
     policy = Policy("bench", "1", Mode.ENFORCE, PATIENT_S, (rule,))
     rewriter = PolicyRewriter(
-        Planner(Always(policy), counters.counter_for), Pipeline(MemoryCache(1 << 28, 3600), client)
+        Planner(Always(policy), counters.counter_for), Pipeline(MemoryStore(1 << 28), client)
     )
 
     async def one(text: str, cache: str) -> float:

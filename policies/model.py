@@ -292,6 +292,48 @@ class Permissions:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What is done with a conversation's earlier turns, beside sending again what was sent before.
+
+    Attributes:
+        compress_unknown: turns that began before the proxy are shortened too, as the rules say; for
+            upstreams that bill a repeated prefix in full. Otherwise they go out as they are.
+        older_than_turns: turns with more turns than these after them may be shortened a second time,
+            once for all; None: never.
+        step: so many such turns must have come together before one prefix is broken for them.
+        use: how they are shortened.
+        expected_turns: further turns that a conversation is expected to have, for what pays.
+    """
+
+    compress_unknown: bool = False
+    older_than_turns: int | None = None
+    step: int = 4
+    use: Use = Use()
+    expected_turns: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixTerms:
+    """How a provider bills a prefix that it has seen before, relative to its price of input.
+
+    Attributes:
+        read: of a token that is read from its cache; 1: there is no discount.
+        write: of a token that is written to it; 1: no fee.
+        minimum: tokens below which nothing is cached.
+        ttl_s: seconds that a prefix is kept at least after its last use.
+        granule: hits come in steps of so many tokens.
+        source: where this was read, for explanations.
+    """
+
+    read: float = 1.0
+    write: float = 1.0
+    minimum: int = 0
+    ttl_s: float = 300.0
+    granule: int = 1
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One team's rules.
 
@@ -299,6 +341,7 @@ class Policy:
         version: a short digest of all that it was read from.
         budget: None: rules alone say how far.
         keys: fingerprints of the team's API keys, `sha256:` and 64 hexadecimal digits.
+        history: what is done with earlier turns.
     """
 
     name: str
@@ -310,6 +353,7 @@ class Policy:
     few_shot: FewShot = FewShot()
     permissions: Permissions = Permissions()
     keys: tuple[str, ...] = ()
+    history: History = History()
 
     @property
     def label(self) -> str:

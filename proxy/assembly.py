@@ -20,7 +20,6 @@ from elision.compressors.tokens import Counters
 from elision.config.settings import Settings
 from elision.policies.model import KEEP
 from elision.proxy.admin import Readiness
-from elision.proxy.cache import CacheBackend, MemoryCache
 from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner, packaged_knowledge
@@ -28,6 +27,7 @@ from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.reload import LivePolicies, PolicyWatch
 from elision.proxy.rewriter import Rewriter
+from elision.proxy.store import MemoryStore, Store
 from elision.proxy.worker import CompressorClient, CompressorKeeper
 from elision.proxy.worker_process import WorkerOptions
 
@@ -125,9 +125,9 @@ async def with_policies(
     live = LivePolicies(policies)
     watch = watch_over(settings, live, follow)
     tasks.start(watch.run())
-    cache = _cache(settings)
-    stack.push_async_callback(cache.close)
-    pipeline = Pipeline(cache, client)
+    store = _store(settings)
+    stack.push_async_callback(store.close)
+    pipeline = Pipeline(store, client, settings.cache.ttl_s)
     stack.push_async_callback(pipeline.close)
     counters = Counters(
         {pattern: str(path) for pattern, path in settings.tokenizers.items()}, settings.compressor.cache_dir
@@ -220,9 +220,9 @@ class Warming:
         self._counters.counter_for(model).count("warm")
 
 
-def _cache(settings: Settings) -> CacheBackend:
+def _store(settings: Settings) -> Store:
     if settings.redis:
         from elision.proxy.cache_redis import RedisCache
 
-        return RedisCache.from_url(settings.redis, settings.cache.ttl_s)
-    return MemoryCache(settings.cache.memory_mib * _MIB, settings.cache.ttl_s)
+        return RedisCache.from_url(settings.redis)
+    return MemoryStore(settings.cache.memory_mib * _MIB)

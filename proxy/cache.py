@@ -1,4 +1,4 @@
-"""Outcomes by content: the cache's interface, its keys and values, and the one in memory.
+"""Outcomes by content: keys and values of the cache.
 
 A key says everything that an outcome depends on (text, target, the compressor's fingerprint) and
 whose it is (the team), so that no team can learn what another sent. A value is versioned and
@@ -6,41 +6,22 @@ checked: what is damaged or foreign is a miss.
 """
 
 import hashlib
-import time
 import zlib
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
 from elision.compressors.base import Job, Outcome
+from elision.proxy.store import Kind, make_key, scope_of
 
 _VERSION = b"\x01"
 
 
-class CacheBackend(Protocol):
-    """Bytes by key, for a while. A backend in trouble answers with misses; it never raises."""
-
-    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the value of each key, None for a miss; at most one round trip."""
-        ...
-
-    async def put_many(self, items: Mapping[bytes, bytes]) -> None:
-        """Keep the values; losing one costs a repeated compression, nothing else."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        ...
-
-
 def outcome_key(job: Job, fingerprint: str, team: str) -> bytes:
-    """Return the 32-byte key of a job's outcome."""
-    told = msgspec.msgpack.encode((team, fingerprint, job.target))
+    """Return the key of a job's outcome in a team's scope."""
+    told = msgspec.msgpack.encode((fingerprint, job.target))
     digest = hashlib.blake2b(told, digest_size=32, person=b"elision-outcome")
     digest.update(job.text.encode("utf-8", "surrogatepass"))
-    return digest.digest()
+    return make_key(scope_of(team), Kind.OUTCOME, digest.digest())
 
 
 def pack(outcome: Outcome) -> bytes:
@@ -58,54 +39,3 @@ def unpack(value: bytes) -> Outcome | None:
         return msgspec.msgpack.decode(content, type=Outcome)
     except msgspec.DecodeError:
         return None
-
-
-class MemoryCache:
-    """Least recently used values go first once `limit_bytes` are held.
-
-    Args:
-        limit_bytes: of keys and values together.
-        ttl_s: seconds that a value lives after it was last used.
-    """
-
-    def __init__(self, limit_bytes: int, ttl_s: float) -> None:
-        self._limit = limit_bytes
-        self._ttl = ttl_s
-        self._held = 0
-        self._values: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
-
-    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the value of each key, None for a miss."""
-        now = time.monotonic()
-        return [self._get(key, now) for key in keys]
-
-    async def put_many(self, items: Mapping[bytes, bytes]) -> None:
-        """Keep the values, dropping the least recently used beyond the limit."""
-        now = time.monotonic()
-        for key, value in items.items():
-            self._drop(key)
-            self._values[key] = (now + self._ttl, value)
-            self._held += len(key) + len(value)
-        while self._held > self._limit:
-            self._drop(next(iter(self._values)))
-
-    async def close(self) -> None:
-        """Forget everything."""
-        self._values.clear()
-        self._held = 0
-
-    def _get(self, key: bytes, now: float) -> bytes | None:
-        found = self._values.get(key)
-        if found is None:
-            return None
-        if found[0] < now:
-            self._drop(key)
-            return None
-        self._values[key] = (now + self._ttl, found[1])
-        self._values.move_to_end(key)
-        return found[1]
-
-    def _drop(self, key: bytes) -> None:
-        found = self._values.pop(key, None)
-        if found is not None:
-            self._held -= len(key) + len(found[1])

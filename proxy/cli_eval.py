@@ -5,7 +5,6 @@ only when it runs. A reader's key comes from the environment variable that is na
 flag: those are kept in the shell's history and seen by everybody who lists processes.
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +17,8 @@ from elision.proxy.commands import (
     SettingsFile,
     counters_of,
     fail,
+    key_of,
+    price_of,
     settings_of,
     tell,
 )
@@ -25,7 +26,6 @@ from elision.proxy.commands import (
 if TYPE_CHECKING:
     from elision.config.settings import Settings
     from elision.evaluation.command import Wish
-    from elision.evaluation.cost import Price
     from elision.evaluation.reader import Endpoint
     from elision.evaluation.run import Plan
 
@@ -108,7 +108,7 @@ def evaluate(
         blind=blind,
         seed=seed,
         endpoint=_endpoint(reader, reader_model, reader_key, at_once),
-        price=_price(price),
+        price=price_of(price),
         agreed=yes,
     )
     return _carry_out(plan, Wish(out, baseline, curves), settings_of(settings, {}))
@@ -149,19 +149,4 @@ def _endpoint(url: str, model: str, variable: str, at_once: int) -> "Endpoint | 
         if model or variable:
             raise ConfigError(["--reader: say the URL of the reader too"])
         return None
-    key = os.environ.get(variable, "") if variable else ""
-    if variable and not key:
-        raise ConfigError([f"--reader-key: the variable {variable} is not set"])
-    return Endpoint(url, model, key, at_once)
-
-
-def _price(written: str) -> "Price | None":
-    from elision.evaluation.cost import Price
-
-    if not written:
-        return None
-    try:
-        prompt, completion = map(float, written.split(","))
-    except ValueError as error:
-        raise ConfigError([f"--price: must be two numbers, 0.15,0.60 for instance, not {written}"]) from error
-    return Price(prompt, completion)
+    return Endpoint(url, model, key_of("--reader-key", variable), at_once)

@@ -15,6 +15,7 @@ from elision.config.errors import ConfigError
 if TYPE_CHECKING:
     from elision.compressors.tokens import Counters
     from elision.config.settings import Settings
+    from elision.evaluation.cost import Price
 
 EXIT_WRONG = 1
 EXIT_USAGE = 2
@@ -69,3 +70,30 @@ def counters_of(settings: "Settings") -> "Counters":
 
     paths = {glob: str(path) for glob, path in settings.tokenizers.items()}
     return Counters(paths, settings.compressor.cache_dir)
+
+
+def key_of(flag: str, variable: str) -> str:
+    """Return the key that an environment variable holds; "" where no variable is named.
+
+    Raises: ConfigError if it is not set.
+    """
+    key = os.environ.get(variable, "") if variable else ""
+    if variable and not key:
+        raise ConfigError([f"{flag}: the variable {variable} is not set"])
+    return key
+
+
+def price_of(written: str) -> "Price | None":
+    """Read `PROMPT,COMPLETION`, what a million tokens of each cost; None for "".
+
+    Raises: ConfigError.
+    """
+    from elision.evaluation.cost import Price
+
+    if not written:
+        return None
+    try:
+        prompt, completion = map(float, written.split(","))
+    except ValueError as error:
+        raise ConfigError([f"--price: must be two numbers, 0.15,0.60 for instance, not {written}"]) from error
+    return Price(prompt, completion)

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from elision.compressors.base import Job, Method, Outcome, Target
 from elision.policies.model import Decision, Plan
-from elision.proxy.cache import CacheBackend, outcome_key, pack, unpack
+from elision.proxy.cache import outcome_key, pack, unpack
 from elision.proxy.pace import size_of
+from elision.proxy.store import Store
 from elision.proxy.worker import CompressorUnavailableError
 
 
@@ -48,13 +49,15 @@ class Pipeline:
     """Carries out plans.
 
     Args:
-        cache: outcomes by content.
+        store: of outcomes, by content.
         compressor: where misses go.
+        ttl_s: seconds that an outcome is kept.
     """
 
-    def __init__(self, cache: CacheBackend, compressor: CompressorAccess) -> None:
-        self._cache = cache
+    def __init__(self, store: Store, compressor: CompressorAccess, ttl_s: float = 86400.0) -> None:
+        self._store = store
         self._compressor = compressor
+        self._ttl_s = ttl_s
         self._writes: set[asyncio.Task[None]] = set()
 
     async def run(self, plan: Plan, model: str, team: str, spent_s: float = 0.0) -> list[Fate]:
@@ -96,7 +99,7 @@ class Pipeline:
             return {}
         try:
             async with asyncio.timeout(max(ends - time.monotonic(), 0.0)):
-                values = await self._cache.get_many(list(keys.values()))
+                values = await self._store.get_many(list(keys.values()))
         except TimeoutError:
             return {}
         outcomes = ((index, unpack(value)) for index, value in zip(keys, values, strict=True) if value)
@@ -112,7 +115,7 @@ class Pipeline:
 
     def _remember(self, items: Mapping[bytes, bytes]) -> None:
         """Write to the cache without keeping the request waiting."""
-        task = asyncio.get_running_loop().create_task(self._cache.put_many(items))
+        task = asyncio.get_running_loop().create_task(self._store.put_many(items, self._ttl_s))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 

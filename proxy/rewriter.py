@@ -38,12 +38,26 @@ class Rewrite:
         changed: whether it differs from the client's.
         report: what there is to say of it.
         answer: JSON that is answered in place of forwarding anything; None: forward.
+        receipt: who is told when it was sent; None: nobody.
     """
 
     body: bytes
     changed: bool
     report: Report
     answer: bytes | None = None
+    receipt: "Receipt | None" = None
+
+
+class Receipt(Protocol):
+    """What is to be remembered of a rewritten request once it has been sent."""
+
+    def sent(self, *, original: bool) -> None:
+        """Take note that the upstream has begun to answer; neither blocks nor raises.
+
+        Args:
+            original: the rewritten body was rejected, and the client's own was sent instead.
+        """
+        ...
 
 
 class Rewriter(Protocol):

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from elision.policies.model import Kind, Mode, Permissions, Policy, Rule, Use, When
-from elision.proxy.cache import MemoryCache
 from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.errors import RequestError
 from elision.proxy.headers import Headers
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.rewriter import Ask
+from elision.proxy.store import MemoryStore
 from fakes.halving import Halving
 from fakes.raw_upstream import RawUpstream, Received, always, answer
 from fakes.running import proxy, raw_exchange, request_bytes
@@ -55,7 +55,7 @@ def endpoint(
 ) -> CompressEndpoint:
     policies = Policies(mode, permissions)
     planner = Planner(policies, lambda model: Words())
-    return CompressEndpoint(policies, planner, Pipeline(MemoryCache(1 << 20, 60), halving or Halving()))
+    return CompressEndpoint(policies, planner, Pipeline(MemoryStore(1 << 20), halving or Halving()))
 
 
 async def answered(

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 
 from elision.compressors.base import Job, Outcome
-from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Pipeline
+from elision.proxy.store import MemoryStore
 from elision.proxy.worker import CompressorUnavailableError
 from fakes.halving import Halving
 from fakes.plans import HALVE, KEEP, decision, plan
 
 
-def memory() -> MemoryCache:
-    return MemoryCache(1 << 20, 60)
+def memory() -> MemoryStore:
+    return MemoryStore(1 << 20)
 
 
 async def test_planned_segments_are_compressed_and_others_never_seen() -> None:
@@ -103,13 +103,13 @@ async def test_an_outcome_that_is_not_shorter_is_not_used() -> None:
 async def test_a_slow_cache_does_not_outlast_the_deadline() -> None:
     """Nor does what was spent before count twice."""
 
-    class Slow(MemoryCache):
+    class Slow(MemoryStore):
         async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
             await asyncio.sleep(30)
             return []
 
     halving = Halving(slow_s=0.01)
-    [fate] = await Pipeline(Slow(1, 60), halving).run(plan(decision("a b"), deadline_s=9), "m", "t", 8.95)
+    [fate] = await Pipeline(Slow(1), halving).run(plan(decision("a b"), deadline_s=9), "m", "t", 8.95)
     assert (fate.shortened, fate.reason) == (False, "deadline")
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from elision.compressors.base import Outcome
 from elision.policies.model import Kind, Mode, Plan, Policy, Rule, Use, When
-from elision.proxy.cache import MemoryCache
 from elision.proxy.pipeline import Fate, Pipeline
 from elision.proxy.planner import Planned, Planner
 from elision.proxy.policy_rewriter import PolicyRewriter, replaced_texts, report_of
 from elision.proxy.rewriter import Ask
+from elision.proxy.store import MemoryStore
 from fakes.halving import Halving
 from fakes.plans import KEEP, LEFT_OUT, decision, plan
 
@@ -55,7 +55,7 @@ def rewriter(
     halving: Halving, *, mode: Mode = Mode.ENFORCE, error: Exception | None = None
 ) -> PolicyRewriter:
     planner = Planner(OnePolicy(mode), lambda model: Words(error))
-    return PolicyRewriter(planner, Pipeline(MemoryCache(1 << 20, 60), halving))
+    return PolicyRewriter(planner, Pipeline(MemoryStore(1 << 20), halving))
 
 
 async def test_only_the_planned_text_changes() -> None:
@@ -182,6 +182,6 @@ async def test_a_body_that_takes_too_long_to_plan_goes_out_at_the_deadline() -> 
 
     large = BODY.replace(b"{", b"{" + b" " * 10_000, 1)
     planner = Planner(OnePolicy(Mode.ENFORCE, deadline_s=0.05), count_slowly)
-    done = await PolicyRewriter(planner, Pipeline(MemoryCache(1, 60), Halving())).rewrite(large, ASK)
+    done = await PolicyRewriter(planner, Pipeline(MemoryStore(1), Halving())).rewrite(large, ASK)
     release.set()
     assert (done.body, done.report.bypass) == (large, ("deadline",))

@@ -1,0 +1,127 @@
+"""Bytes by key, for a while: the interface of every store, the layout of keys, and the store in memory.
+
+The ledger, the outcomes, the scores and the leases of single flight are all values of one store, so
+that what a request needs comes in one round trip. A key begins with its team's scope, so that one
+team's values lie on one slot of a Redis Cluster and can be cleared by themselves. What values mean
+is the matter of those who write them; a store in trouble answers with misses and never raises.
+"""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Protocol
+
+SCOPE_BYTES = 8
+
+
+class Kind(bytes, Enum):
+    """What a value is; one byte of its key."""
+
+    OUTCOME = b"o"
+    SCORES = b"s"
+    MESSAGE = b"m"
+    LINEAGE = b"l"
+    LEASE = b"x"
+
+
+def scope_of(team: str) -> bytes:
+    """Return the 8 bytes that every key of a team begins with."""
+    return hashlib.blake2b(team.encode(), digest_size=SCOPE_BYTES, person=b"elision-scope").digest()
+
+
+def make_key(scope: bytes, kind: Kind, digest: bytes) -> bytes:
+    """Return a key: scope (8 bytes), kind (1 byte), digest (16 to 32 bytes)."""
+    return scope + kind.value + digest
+
+
+class Store(Protocol):
+    """Bytes by key, for a while. A store in trouble answers with misses; it never raises."""
+
+    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the value of each key, None for a miss; at most one round trip."""
+        ...
+
+    async def put_many(self, items: Mapping[bytes, bytes], ttl_s: float, *, only_new: bool = False) -> None:
+        """Keep the values for `ttl_s` seconds; losing one costs a repeated decision, nothing else.
+
+        Args:
+            only_new: a key that has a value keeps it; whoever came first stays right.
+        """
+        ...
+
+    async def add(self, key: bytes, value: bytes, ttl_s: float) -> bool:
+        """Keep a value where there is none; return whether there was none. In trouble: True."""
+        ...
+
+    async def drop(self, keys: Sequence[bytes]) -> None:
+        """Forget the values."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits to be written, and let go of connections and files."""
+        ...
+
+
+class MemoryStore:
+    """Least recently used values go first once `limit_bytes` are held; using one does not extend its life.
+
+    Args:
+        limit_bytes: of keys and values together.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+        self._values: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, None for a miss; at once, for those who may not wait."""
+        found = self._values.get(key)
+        if found is None:
+            return None
+        if found[0] < time.monotonic():
+            self._drop(key)
+            return None
+        self._values.move_to_end(key)
+        return found[1]
+
+    def put(self, key: bytes, value: bytes, ttl_s: float, *, only_new: bool = False) -> bool:
+        """Keep a value, dropping the least recently used beyond the limit; return whether it was kept."""
+        if only_new and self.get(key) is not None:
+            return False
+        self._drop(key)
+        self._values[key] = (time.monotonic() + ttl_s, value)
+        self._held += len(key) + len(value)
+        while self._held > self._limit:
+            self._drop(next(iter(self._values)))
+        return True
+
+    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the value of each key, None for a miss."""
+        return [self.get(key) for key in keys]
+
+    async def put_many(self, items: Mapping[bytes, bytes], ttl_s: float, *, only_new: bool = False) -> None:
+        """Keep the values."""
+        for key, value in items.items():
+            self.put(key, value, ttl_s, only_new=only_new)
+
+    async def add(self, key: bytes, value: bytes, ttl_s: float) -> bool:
+        """Keep a value where there is none; return whether there was none."""
+        return self.put(key, value, ttl_s, only_new=True)
+
+    async def drop(self, keys: Sequence[bytes]) -> None:
+        """Forget the values."""
+        for key in keys:
+            self._drop(key)
+
+    async def close(self) -> None:
+        """Forget everything."""
+        self._values.clear()
+        self._held = 0
+
+    def _drop(self, key: bytes) -> None:
+        found = self._values.pop(key, None)
+        if found is not None:
+            self._held -= len(key) + len(found[1])

@@ -1,0 +1,58 @@
+"""Memory that is bounded; keys that say whose they are."""
+
+from elision.proxy.store import SCOPE_BYTES, Kind, MemoryStore, make_key, scope_of
+
+
+async def test_the_least_recently_used_value_goes_first() -> None:
+    """And the limit holds in bytes."""
+    store = MemoryStore(limit_bytes=33)
+    await store.put_many({b"a": b"0" * 10, b"b": b"1" * 10, b"c": b"2" * 10}, 60)
+    await store.get_many([b"a"])
+    await store.put_many({b"d": b"3" * 10}, 60)
+    assert await store.get_many([b"a", b"b", b"c", b"d"]) == [b"0" * 10, None, b"2" * 10, b"3" * 10]
+
+
+async def test_a_value_too_large_for_the_store_is_not_kept() -> None:
+    """Nor does it wedge what comes after."""
+    store = MemoryStore(limit_bytes=10)
+    await store.put_many({b"a": b"0" * 100}, 60)
+    await store.put_many({b"b": b"1"}, 60)
+    assert await store.get_many([b"a", b"b"]) == [None, b"1"]
+
+
+async def test_a_value_ends_with_its_time() -> None:
+    """A time to live that is over at once."""
+    store = MemoryStore(limit_bytes=100)
+    await store.put_many({b"a": b"0"}, -1)
+    assert await store.get_many([b"a"]) == [None]
+
+
+async def test_a_rewritten_value_counts_once() -> None:
+    """The bytes of the old value are given back."""
+    store = MemoryStore(limit_bytes=30)
+    for _ in range(9):
+        await store.put_many({b"a": b"0" * 10, b"b": b"1" * 10}, 60)
+    assert await store.get_many([b"a", b"b"]) == [b"0" * 10, b"1" * 10]
+    await store.close()
+    assert await store.get_many([b"a"]) == [None]
+
+
+async def test_who_came_first_stays_right() -> None:
+    """`only_new` and `add` leave a value that is there; what has ended is not there."""
+    store = MemoryStore(limit_bytes=100)
+    await store.put_many({b"a": b"0"}, 60, only_new=True)
+    await store.put_many({b"a": b"1", b"b": b"2"}, 60, only_new=True)
+    assert await store.get_many([b"a", b"b"]) == [b"0", b"2"]
+    assert not await store.add(b"a", b"3", 60)
+    await store.put_many({b"a": b"4"}, -1)
+    assert await store.add(b"a", b"5", 60)
+    assert await store.get_many([b"a"]) == [b"5"]
+    await store.drop([b"a", b"c"])
+    assert await store.get_many([b"a"]) == [None]
+
+
+def test_keys_of_a_team_begin_alike_and_unlike_any_other_teams() -> None:
+    """So that they can be cleared by themselves, and lie on one slot of a cluster."""
+    keys = [make_key(scope_of("a"), kind, b"d" * 16) for kind in Kind]
+    assert len(set(keys)) == len(Kind)
+    assert {key[:SCOPE_BYTES] for key in keys} == {scope_of("a")} != {scope_of("b")}
