@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -24,6 +24,7 @@ from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.rewriter import Ask, Rewrite
+from fakes.forgetful import Forgetful
 
 PATHS = {
     Endpoint.CHAT: "/v1/chat/completions",
@@ -196,25 +197,12 @@ class Halving:
         return Outcome(job.text[: len(job.text) // 2], 2, 1, (), "halve", "halving")
 
 
-class NoCache:
-    """Knows nothing."""
-
-    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return [None for _ in keys]
-
-    async def put_many(self, items: Mapping[bytes, bytes]) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-
 PLANNER = Planner(Policies(), lambda model: Words())
 
 
 def rewritten(body: bytes, ask: Ask) -> Rewrite:
     async def run() -> Rewrite:
-        pipeline = Pipeline(NoCache(), Halving())
+        pipeline = Pipeline(Forgetful(), Halving())
         rewrite = await PolicyRewriter(PLANNER, pipeline).rewrite(body, ask)
         await pipeline.close()
         return rewrite

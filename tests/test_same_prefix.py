@@ -8,7 +8,6 @@ or method shows in what is sent.
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from random import Random
@@ -23,6 +22,7 @@ from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.policy_source import load_preset, preset_names
 from elision.proxy.rewriter import Ask
+from fakes.forgetful import Forgetful
 
 TURNS = 30
 TEXT = (
@@ -68,25 +68,6 @@ class Telling:
         digest = hashlib.sha256(repr((job.text, job.method, job.target)).encode()).hexdigest()
         text = f"<{digest[:10]}> {job.text[:20]} {job.text[-20:]}"
         return Outcome(text, 1000, 10, (), job.method.name, "telling")
-
-
-class NoCache:
-    """Knows nothing, so that every outcome is asked for anew."""
-
-    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return [None for _ in keys]
-
-    async def put_many(self, items: Mapping[bytes, bytes], ttl_s: float, *, only_new: bool = False) -> None:
-        pass
-
-    async def add(self, key: bytes, value: bytes, ttl_s: float) -> bool:
-        return True
-
-    async def drop(self, keys: Sequence[bytes]) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
 
 
 @dataclass(slots=True)
@@ -186,7 +167,7 @@ def told(name: str) -> Policy:
 
 async def sent(conversation: Conversation, where: str, policy: Policy) -> list[list[bytes]]:
     """Return the messages of each request, as an upstream gets them."""
-    pipeline = Pipeline(NoCache(), Telling())
+    pipeline = Pipeline(Forgetful(), Telling())
     rewriter = PolicyRewriter(Planner(OnePolicy(policy), lambda _: Words()), pipeline)
     requests: list[list[bytes]] = []
     for number in conversation.sends:
