@@ -1,13 +1,11 @@
 """What `elision eval` does once its flags are read: read data, run, sum up, write, draw.
 
-This module owns the names of what lands in a run's folder, and progress bars. Flags and exit codes
-are the command line's.
+This module owns the names of what lands in a run's folder. Flags and exit codes are the command line's.
 """
 
 import os
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +13,8 @@ from pathlib import Path
 from elision.compressors.registry import Resources
 from elision.config.errors import ConfigError
 from elision.evaluation import plots, report
-from elision.evaluation.compression import Tick
 from elision.evaluation.model import Asked
+from elision.evaluation.progress import bar
 from elision.evaluation.run import Plan, Result, run
 from elision.evaluation.summary import summarise
 
@@ -49,7 +47,7 @@ def evaluate(plan: Plan, resources: Resources, wish: Wish, tell: Callable[[str],
     Raises: what `run` raises; PackageMissing if curves are wanted and matplotlib is not there.
     """
     _check(plan, wish)
-    result = run(plan, resources, wish.out, _bar, tell)
+    result = run(plan, resources, wish.out, bar, tell)
     lines = summarise(result.scores, result.timings, wish.baseline, plan.seed)
     told = report.write(wish.out, lines, result.scores, _conditions(plan, resources, wish, result))
     if wish.curves:
@@ -97,15 +95,3 @@ def _conditions(plan: Plan, resources: Resources, wish: Wish, result: Result) ->
     }
     published = {dataset.name: dataset.published for dataset in plan.datasets}
     return report.Conditions(facts, wish.baseline, published)
-
-
-@contextmanager
-def _bar(title: str, total: int) -> Iterator[Tick]:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda more: progress.advance(task, more)

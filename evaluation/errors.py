@@ -10,4 +10,12 @@ class PackageMissing(Exception):
 
 
 class ReaderFailed(Exception):
-    """The reader could not be asked, or what it said is no answer. What was answered is kept."""
+    """The reader could not be asked, or what it said is no answer. What was answered is kept.
+
+    Attributes:
+        status: of HTTP, as it came last; 0 where nothing came.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,4 +1,4 @@
-"""Asking a reader: any endpoint that speaks OpenAI's chat completions, at temperature 0.
+"""Asking a reader: any endpoint that speaks OpenAI's chat completions, at temperature 0 unless told.
 
 This module owns requests, patience and retries; httpx is imported when a reader is first asked.
 Prompts come in, answers go to the store as they arrive, so that what was paid for is never lost.
@@ -6,7 +6,7 @@ Prompts come in, answers go to the store as they arrive, so that what was paid f
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -59,25 +59,42 @@ class Endpoint:
         except ValueError:
             return host == "localhost"
 
-    def check(self) -> None:
-        """Refuse what is no URL or model. Raises: ConfigError."""
-        parts = urlsplit(self.url)
+    def check(self, flags: tuple[str, str] = ("--reader", "--reader-model")) -> None:
+        """Refuse what is no URL or model.
+
+        Args:
+            flags: of the command line, that said the URL and the model.
+        Raises: ConfigError.
+        """
+        parts, (url, model) = urlsplit(self.url), flags
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError([f"--reader: must be a URL such as http://127.0.0.1:8080/v1, not {self.url!r}"])
+            raise ConfigError([f"{url}: must be a URL such as http://127.0.0.1:8080/v1, not {self.url!r}"])
         if not self.model:
-            raise ConfigError(["--reader-model: say which model of the reader is asked"])
+            raise ConfigError([f"{model}: say which model is asked"])
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One prompt for a reader."""
+    """One prompt for a reader.
+
+    Attributes:
+        prompt: what the user's message says.
+        answer_tokens: of the answer, at most.
+        temperature: 0 for the likeliest answer.
+    """
 
     prompt: str
     answer_tokens: int
+    temperature: float = 0
 
     def key(self, endpoint: Endpoint) -> str:
         """Return the key of its answer; where the model runs does not matter."""
-        return key_of("answer", endpoint.model, self.prompt, self.answer_tokens)
+        warm = (self.temperature,) if self.temperature else ()
+        return key_of("answer", endpoint.model, self.prompt, self.answer_tokens, *warm)
+
+
+Lost = Callable[[Ask, ReaderFailed], None]
+"""Told of a prompt that got no answer, and why; raises to stop, returns to go on with the others."""
 
 
 def unanswered(asks: Iterable[Ask], endpoint: Endpoint, store: Store) -> list[Ask]:
@@ -93,10 +110,24 @@ def answer_of(ask: Ask, endpoint: Endpoint, store: Store) -> str:
     return str(row["text"])
 
 
-def read(asks: Sequence[Ask], endpoint: Endpoint, store: Store, tick: Tick) -> None:
+def stop_at_once(_ask: Ask, error: ReaderFailed) -> None:
+    """Let the first prompt without an answer be the last one asked. Raises: ReaderFailed."""
+    raise error
+
+
+def read(
+    asks: Sequence[Ask], endpoint: Endpoint, store: Store, tick: Tick, lost: Lost = stop_at_once
+) -> None:
     """Ask everything, several at once, and keep each answer when it comes.
 
-    Raises: PackageMissing without httpx; ReaderFailed where the endpoint refuses or stays away.
+    Args:
+        asks: what is asked.
+        endpoint: who.
+        store: where answers are kept.
+        tick: told of each answer.
+        lost: told of each prompt that gets none.
+    Raises: PackageMissing without httpx; ReaderFailed where the endpoint refuses or stays away and
+        `lost` lets that be the end.
     """
     try:
         import httpx
@@ -108,7 +139,7 @@ def read(asks: Sequence[Ask], endpoint: Endpoint, store: Store, tick: Tick) -> N
         async with httpx.AsyncClient(
             headers=headers, timeout=endpoint.timeout_s, trust_env=not endpoint.is_here
         ) as client:
-            asking = _Asking(client, endpoint, store, tick)
+            asking = _Asking(client, endpoint, store, (tick, lost))
             line = iter(asks)
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(endpoint.at_once, len(asks))):
@@ -123,20 +154,30 @@ def read(asks: Sequence[Ask], endpoint: Endpoint, store: Store, tick: Tick) -> N
 class _Asking:
     """What the requests of one run share."""
 
-    def __init__(self, client: "httpx.AsyncClient", endpoint: Endpoint, store: Store, tick: Tick) -> None:
-        self._client, self._endpoint, self._store, self._tick = client, endpoint, store, tick
+    def __init__(
+        self, client: "httpx.AsyncClient", endpoint: Endpoint, store: Store, told: tuple[Tick, Lost]
+    ) -> None:
+        self._client, self._endpoint, self._store = client, endpoint, store
+        self._tick, self._lost = told
 
     async def work(self, line: Iterable[Ask]) -> None:
         """Take prompts from the line that all workers share until it is empty."""
         for ask in line:
-            self._store.put(ask.key(self._endpoint), await self._answer(ask))
+            try:
+                answer = await self._answer(ask)
+            except ReaderFailed as error:
+                self._lost(ask, error)
+                continue
+            self._store.put(ask.key(self._endpoint), answer)
             self._tick(1)
 
     async def _answer(self, ask: Ask) -> Row:
         body = {
             "model": self._endpoint.model,
             "messages": [{"role": "user", "content": ask.prompt}],
-            "temperature": 0,
+            "temperature": ask.temperature,
+            # Nothing is cut off the tail: OpenAI's default, and not every server's.
+            **({"top_p": 1} if ask.temperature else {}),
             "max_tokens": ask.answer_tokens,
         }
         began = time.perf_counter()
@@ -146,7 +187,7 @@ class _Asking:
     async def _patiently(self, body: Row) -> Row:
         import httpx
 
-        pause, why = self._endpoint.pause_s, ""
+        pause, why, status = self._endpoint.pause_s, "", 0
         for attempt in range(self._endpoint.tries):
             if attempt:
                 await asyncio.sleep(min(pause, _LONGEST_PAUSE_S))
@@ -154,23 +195,27 @@ class _Asking:
             try:
                 response = await self._client.post(self._endpoint.completions, json=body)
             except httpx.TransportError as error:
-                why = f"{type(error).__name__}: {error}".rstrip(": ")
+                why, status = f"{type(error).__name__}: {error}".rstrip(": "), 0
                 continue
             if response.status_code not in _TRY_LATER:
                 return self._content(response)
-            why = f"status {response.status_code}"
+            status = response.status_code
+            why = f"status {status}"
             pause = max(pause, _asked_pause(response))
         tries = self._endpoint.tries
         raise ReaderFailed(
             f"{self._endpoint.url}: no answer after {tries} tries ({why}); "
-            "start the reader, or wait, then run the same command again: answers so far are kept"
+            "start it, or wait, then run the same command again: answers so far are kept",
+            status,
         )
 
     def _content(self, response: "httpx.Response") -> Row:
         where = self._endpoint.completions
         if response.status_code != 200:
             said = response.text[:200].strip()
-            raise ReaderFailed(f"{where}: status {response.status_code}: {said}")
+            # Some services repeat the key that they refuse.
+            said = said.replace(self._endpoint.key, "...") if self._endpoint.key else said
+            raise ReaderFailed(f"{where}: status {response.status_code}: {said}", response.status_code)
         try:
             body = response.json()
             [choice, *_] = body["choices"]
@@ -182,7 +227,7 @@ class _Asking:
                 "completion_tokens": usage.get("completion_tokens"),
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ReaderFailed(f"{where}: what it said is no chat completion") from error
+            raise ReaderFailed(f"{where}: what it said is no chat completion", 200) from error
 
 
 def _asked_pause(response: "httpx.Response") -> float:

@@ -106,3 +106,42 @@ def test_an_unanswered_prompt_has_no_answer(tmp_path: Path) -> None:
     """Rather a mistake that shows than an empty answer that counts as wrong."""
     with Store(tmp_path / "a.jsonl") as store, pytest.raises(KeyError, match="no answer to"):
         answer_of(Ask("p", 1), Endpoint("http://x", "m"), store)
+
+
+def test_prompts_without_an_answer_need_not_end_the_rest(tmp_path: Path) -> None:
+    """Who asks for many things may live without some, and hears why each was lost."""
+    lost: list[tuple[str, int]] = []
+    with Store(tmp_path / "a.jsonl") as store, reading(str.upper, [400, 200, 422]) as reader:
+        where = endpoint(reader.url, at_once=1)
+        read(
+            asks(4),
+            where,
+            store,
+            lambda more: None,
+            lambda ask, error: lost.append((ask.prompt, error.status)),
+        )
+        assert lost == [("prompt 0", 400), ("prompt 2", 422)]
+        assert unanswered(asks(4), where, store) == [asks(4)[0], asks(4)[2]]
+
+
+def test_a_warm_answer_is_another_answer(tmp_path: Path) -> None:
+    """Temperature is sent, with the whole distribution to draw from, and is part of the key."""
+    cold, warm = Ask("p", 9), Ask("p", 9, 0.3)
+    with Store(tmp_path / "a.jsonl") as store, reading(str.upper) as reader:
+        where = endpoint(reader.url)
+        read([cold], where, store, lambda more: None)
+        assert unanswered([cold, warm], where, store) == [warm]
+        read([warm], where, store, lambda more: None)
+        assert reader.asked[1].items() >= {"temperature": 0.3, "top_p": 1}.items()
+        assert "top_p" not in reader.asked[0]
+
+
+def test_a_key_that_is_said_back_is_not_shown(tmp_path: Path) -> None:
+    """Some services repeat the key that they refuse."""
+    with (
+        Store(tmp_path / "a.jsonl") as store,
+        reading(str.upper, [401], refusal="no key sk-secret") as reader,
+        pytest.raises(ReaderFailed, match=r"status 401: .*no key \.\.\.") as failed,
+    ):
+        read(asks(1), endpoint(reader.url, key="sk-secret"), store, lambda more: None)
+    assert "sk-secret" not in str(failed.value)

@@ -18,6 +18,7 @@ class FakeReader:
         statuses: what to answer the first requests with instead, in order.
         asked: bodies of all requests, in order of arrival.
         keys: their authorization headers.
+        refusal: what it says where a status is not 200, beside the answer.
         url: its base URL, while it runs.
     """
 
@@ -25,6 +26,7 @@ class FakeReader:
     statuses: list[int] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    refusal: str = ""
     url: str = ""
 
     @property
@@ -33,9 +35,11 @@ class FakeReader:
 
 
 @contextmanager
-def reading(answer: Callable[[str], str], statuses: list[int] | None = None) -> Iterator[FakeReader]:
+def reading(
+    answer: Callable[[str], str], statuses: list[int] | None = None, refusal: str = ""
+) -> Iterator[FakeReader]:
     """Run a reader on a port of this machine."""
-    reader = FakeReader(answer, list(statuses or []))
+    reader = FakeReader(answer, list(statuses or []), refusal=refusal)
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -54,6 +58,8 @@ def reading(answer: Callable[[str], str], statuses: list[int] | None = None) -> 
                 ],
                 "usage": {"prompt_tokens": 7, "completion_tokens": 3},
             }
+            if status != 200 and reader.refusal:
+                said = {"error": {"message": reader.refusal}}
             right = self.path == "/v1/chat/completions"
             content = json.dumps(said if right else {"error": "no such path"}).encode()
             self.send_response(status if right else 404)

@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 from elision.config.errors import ConfigError
-from elision.proxy.commands import EXIT_WRONG, STDIN, counters_of, fail, read_file, settings_of, tell
+from elision.evaluation.cost import Price
+from elision.proxy.commands import (
+    EXIT_WRONG,
+    STDIN,
+    counters_of,
+    fail,
+    key_of,
+    price_of,
+    read_file,
+    settings_of,
+    tell,
+)
 
 
 def test_what_is_told_is_a_line_each_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,3 +48,19 @@ def test_settings_come_from_file_environment_and_flags(
     settings = settings_of(tmp_path / "s.yaml", {"port": 3})
     assert settings.port == 3
     assert counters_of(settings).counter_for("gpt-4o").name == "o200k_base"
+
+
+def test_keys_come_from_the_environment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag names the variable; one that is not set is refused by its name."""
+    monkeypatch.setenv("KEY_OF_MINE", "secret")
+    assert (key_of("--key", "KEY_OF_MINE"), key_of("--key", "")) == ("secret", "")
+    with pytest.raises(ConfigError, match="--key: the variable NOT_SET_ANYWHERE is not set"):
+        key_of("--key", "NOT_SET_ANYWHERE")
+
+
+def test_a_price_is_two_numbers() -> None:
+    """Of a million tokens, of prompts and of completions; none is made up."""
+    assert price_of("0.15,0.60") == Price(0.15, 0.6)
+    assert price_of("") is None
+    with pytest.raises(ConfigError, match="--price: must be two numbers"):
+        price_of("2")
