@@ -6,8 +6,10 @@ here can fail a request.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from elision.compressors.base import Job, Method, Outcome, Target
@@ -16,6 +18,8 @@ from elision.proxy.cache import outcome_key, pack, unpack
 from elision.proxy.pace import size_of
 from elision.proxy.store import Store
 from elision.proxy.worker import CompressorUnavailableError
+
+_NOTHING: Mapping[bytes, bytes | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,26 @@ class Pipeline:
         self._ttl_s = ttl_s
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def run(self, plan: Plan, model: str, team: str, spent_s: float = 0.0) -> list[Fate]:
+    def wanted(self, decisions: Sequence[Decision], model: str, team: str) -> list[bytes]:
+        """Return the keys that `run` would ask the store for, were these decisions its plan; no I/O.
+
+        Whoever fetches them along with keys of his own gives what he found to `run` as `known`.
+        """
+        jobs = [_job(decision, model) for decision in decisions if decision.compresses]
+        keys: list[bytes] = []
+        for job in jobs:
+            with suppress(CompressorUnavailableError):
+                keys.append(outcome_key(job, self._compressor.fingerprint(job.method), team))
+        return keys
+
+    async def run(
+        self,
+        plan: Plan,
+        model: str,
+        team: str,
+        spent_s: float = 0.0,
+        known: Mapping[bytes, bytes | None] = _NOTHING,
+    ) -> list[Fate]:
         """Return the fate of each decision that compresses, in the plan's order.
 
         Args:
@@ -68,6 +91,8 @@ class Pipeline:
             model: that will read the texts.
             team: whose cached outcomes may be used.
             spent_s: seconds of the plan's deadline that are over already.
+            known: what the store has under keys that `wanted` named, None for nothing; these are not
+                asked for again, all others are.
         """
         begun = time.monotonic() - spent_s
         decisions = [decision for decision in plan.decisions if decision.compresses]
@@ -80,7 +105,7 @@ class Pipeline:
                 keys[index] = outcome_key(job, self._compressor.fingerprint(job.method), team)
             except CompressorUnavailableError as error:
                 fates[index] = Fate(decisions[index], None, error.reason)
-        found = await self._from_cache(keys, max(ends, default=begun))
+        found = await self._from_cache(keys, known, max(ends, default=begun))
         fates.update({i: _fate(decisions[i], outcome, cached=True) for i, outcome in found.items()})
         missing = [index for index in keys if index not in found]
         sizes = {index: size_of(jobs[index].text) for index in missing}
@@ -94,15 +119,15 @@ class Pipeline:
         """Wait for writes that are under way."""
         await asyncio.gather(*self._writes)
 
-    async def _from_cache(self, keys: Mapping[int, bytes], ends: float) -> dict[int, Outcome]:
-        if not keys:
-            return {}
-        try:
-            async with asyncio.timeout(max(ends - time.monotonic(), 0.0)):
-                values = await self._store.get_many(list(keys.values()))
-        except TimeoutError:
-            return {}
-        outcomes = ((index, unpack(value)) for index, value in zip(keys, values, strict=True) if value)
+    async def _from_cache(
+        self, keys: Mapping[int, bytes], known: Mapping[bytes, bytes | None], ends: float
+    ) -> dict[int, Outcome]:
+        values = dict(known)
+        if asked := [key for key in dict.fromkeys(keys.values()) if key not in known]:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(ends - time.monotonic(), 0.0)):
+                    values.update(zip(asked, await self._store.get_many(asked), strict=True))
+        outcomes = ((index, unpack(value)) for index, key in keys.items() if (value := values.get(key)))
         return {index: outcome for index, outcome in outcomes if outcome is not None}
 
     async def _compressed(self, decision: Decision, job: Job, key: bytes, ends: float, beside: int) -> Fate:

@@ -129,3 +129,44 @@ async def test_what_is_done_in_time_counts_whatever_becomes_of_the_others() -> N
     assert [fate.shortened for fate in fates] == [True, False, True]
     assert fates[1].reason == "overloaded"
     assert sizes == [(80, 80), (120, 70), (200, 50)]
+
+
+async def test_what_is_known_already_is_not_asked_for_again() -> None:
+    """Whoever asks the store for more than outcomes asks once for all of it."""
+
+    class Counting(MemoryStore):
+        async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+            asked.extend(keys)
+            return await super().get_many(keys)
+
+    asked: list[bytes] = []
+    store = Counting(1 << 20)
+    pipeline = Pipeline(store, Halving())
+    whole = plan(decision("a b c d"), decision("keep me", KEEP), decision("e f"))
+    keys = pipeline.wanted(whole.decisions, "m", "t")
+    assert asked == []
+    first = await pipeline.run(whole, "m", "t", known=dict.fromkeys(keys))
+    await pipeline.close()
+    known = dict(zip(keys, await MemoryStore.get_many(store, keys), strict=True))
+    again = await pipeline.run(whole, "m", "t", known=known)
+    assert asked == []
+    assert [fate.cached for fate in again] == [True, True]
+    assert [fate.outcome for fate in again] == [fate.outcome for fate in first]
+
+
+async def test_only_what_is_not_known_is_asked_for() -> None:
+    """A key without an entry was not looked for; one that says None was, in vain."""
+    halving, store = Halving(), memory()
+    pipeline = Pipeline(store, halving)
+    both = plan(decision("a b c d"), decision("e f"))
+    await pipeline.run(both, "m", "t")
+    await pipeline.close()
+    first, *_ = pipeline.wanted(both.decisions[:1], "m", "t")
+    fates = await pipeline.run(both, "m", "t", known={first: None})
+    assert [fate.cached for fate in fates] == [False, True]
+
+
+def test_a_method_that_is_not_there_yet_wants_nothing() -> None:
+    """Its keys are not known before it is."""
+    pipeline = Pipeline(memory(), Halving(unavailable="compressor_starting"))
+    assert pipeline.wanted([decision("a b")], "m", "t") == []
