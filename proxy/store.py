@@ -9,11 +9,15 @@ is the matter of those who write them; a store in trouble answers with misses an
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Protocol
 
 SCOPE_BYTES = 8
+SHARED_SCOPE = b"\xff" * SCOPE_BYTES
+"""Of outcomes that all teams use, where the operator wants that."""
 
 
 class Kind(bytes, Enum):
@@ -24,11 +28,29 @@ class Kind(bytes, Enum):
     MESSAGE = b"m"
     LINEAGE = b"l"
     LEASE = b"x"
+    CLEARED = b"c"
+    """Written when a scope was cleared, so that workers forget what their own memory holds of it."""
 
 
+@lru_cache(maxsize=4096)
 def scope_of(team: str) -> bytes:
     """Return the 8 bytes that every key of a team begins with."""
     return hashlib.blake2b(team.encode(), digest_size=SCOPE_BYTES, person=b"elision-scope").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """Whose outcomes and scores are whose. The ledger is always per team and uses `scope_of`.
+
+    Attributes:
+        shared: all teams use one another's outcomes; by default none learns what another sent.
+    """
+
+    shared: bool = False
+
+    def of(self, team: str) -> bytes:
+        """Return the scope that a team's outcomes and scores are kept in."""
+        return SHARED_SCOPE if self.shared else scope_of(team)
 
 
 def make_key(scope: bytes, kind: Kind, digest: bytes) -> bytes:
@@ -61,6 +83,73 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Write what waits to be written, and let go of connections and files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a shared store holds of one kind in one scope.
+
+    Attributes:
+        kind: the byte of the key that says it; usually one of `Kind`.
+        held_bytes: of keys and values together.
+        first_ends_s: seconds until the first of them ends.
+    """
+
+    scope: bytes
+    kind: bytes
+    entries: int
+    held_bytes: int
+    first_ends_s: float
+
+
+class StoreUnreachable(Exception):
+    """A shared store that somebody wants to look into cannot be reached; the message says why."""
+
+
+class Inspectable(Protocol):
+    """What `elision cache` asks of a shared store. Here, unlike on a request's way, trouble is told.
+
+    Both look through everything that is kept, in steps between which others are served.
+    """
+
+    async def kept(self, scope: bytes | None = None) -> list[Kept]:
+        """Return what is kept, by scope and kind; of one scope, or of all.
+
+        Raises: StoreUnreachable.
+        """
+        ...
+
+    async def clear(self, scope: bytes | None, tell: Callable[[int], None]) -> int:
+        """Forget all that is kept in a scope, or in all; return how many values that were.
+
+        Args:
+            tell: called after each step with how many are gone by then.
+
+        Raises: StoreUnreachable.
+        """
+        ...
+
+
+class SharedStore(Store, Inspectable, Protocol):
+    """What workers or machines share: Redis, or a file on disk."""
+
+    @property
+    def level(self) -> str:
+        """How metrics call it: `redis` or `disk`."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why the last exchange failed, in one word; "" while all is well.
+
+        A miss is a true one if this is "" when `get_many` has returned.
+        """
+        ...
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """How often it was in trouble, by reason."""
         ...
 
 

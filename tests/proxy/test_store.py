@@ -1,6 +1,6 @@
 """Memory that is bounded; keys that say whose they are."""
 
-from elision.proxy.store import SCOPE_BYTES, Kind, MemoryStore, make_key, scope_of
+from elision.proxy.store import SCOPE_BYTES, Kind, MemoryStore, Scopes, make_key, scope_of
 
 
 async def test_the_least_recently_used_value_goes_first() -> None:
@@ -56,3 +56,10 @@ def test_keys_of_a_team_begin_alike_and_unlike_any_other_teams() -> None:
     keys = [make_key(scope_of("a"), kind, b"d" * 16) for kind in Kind]
     assert len(set(keys)) == len(Kind)
     assert {key[:SCOPE_BYTES] for key in keys} == {scope_of("a")} != {scope_of("b")}
+
+
+def test_teams_share_a_scope_only_where_the_operator_wants_it() -> None:
+    """By default no team can learn what another sent."""
+    assert Scopes().of("a") == scope_of("a") != Scopes().of("b")
+    assert Scopes(shared=True).of("a") == Scopes(shared=True).of("b")
+    assert len(Scopes(shared=True).of("a")) == SCOPE_BYTES
