@@ -35,12 +35,18 @@ def read_rows(file: Path) -> list[Row]:
 
     Raises: ConfigError naming the line that is no JSON object.
     """
+    return [found for _, found in located_rows(file)]
+
+
+def located_rows(file: Path) -> list[tuple[str, Row]]:
+    """Return the same, each after the file and line where it stands (in a list, the file and index)."""
     text = read_text(file)
     if text.lstrip().startswith("["):
-        return rows(_parsed(text, str(file)), str(file))
+        found = rows(_parsed(text, str(file)), str(file))
+        return [(f"{file}[{at}]", one) for at, one in enumerate(found)]
     # Not splitlines: strings may hold other line ends than \n.
-    lines = [(at, line) for at, line in enumerate(text.split("\n"), 1) if line.strip()]
-    return [row(_parsed(line, f"{file}:{at}"), f"{file}:{at}") for at, line in lines]
+    lines = [(f"{file}:{at}", line) for at, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return [(where, row(_parsed(line, where), where)) for where, line in lines]
 
 
 def row(value: object, where: str) -> Row:

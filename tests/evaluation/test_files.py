@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from elision.config.errors import ConfigError
-from elision.evaluation.files import read_json, read_rows, rows, text_of, texts_of
+from elision.evaluation.files import located_rows, read_json, read_rows, rows, text_of, texts_of
 
 
 def test_a_packed_file_is_found_by_its_own_name(tmp_path: Path) -> None:
@@ -20,6 +20,15 @@ def test_a_list_is_read_as_lines_are(tmp_path: Path) -> None:
     """Both forms are common."""
     (tmp_path / "a.json").write_text('[{"x": 1}]')
     assert read_rows(tmp_path / "a.json") == [{"x": 1}]
+
+
+def test_rows_know_their_places(tmp_path: Path) -> None:
+    """By line, empty ones counted; in a list by index."""
+    (tmp_path / "a.jsonl").write_text('{"x": 1}\n\n{"x": 2}\n')
+    (tmp_path / "a.json").write_text('[{"x": 1}]')
+    lines = tmp_path / "a.jsonl"
+    assert located_rows(lines) == [(f"{lines}:1", {"x": 1}), (f"{lines}:3", {"x": 2})]
+    assert located_rows(tmp_path / "a.json") == [(f"{tmp_path / 'a.json'}[0]", {"x": 1})]
 
 
 def test_line_separators_within_strings_do_not_end_lines(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ class FakeReader:
     """What a reader does, and what it saw.
 
     Attributes:
-        answer: from a prompt to what is said.
+        answer: from a prompt to what is said; None for what is no completion at all.
         statuses: what to answer the first requests with instead, in order.
         asked: bodies of all requests, in order of arrival.
         keys: their authorization headers.
@@ -22,7 +22,7 @@ class FakeReader:
         url: its base URL, while it runs.
     """
 
-    answer: Callable[[str], str]
+    answer: Callable[[str], str | None]
     statuses: list[int] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
@@ -36,7 +36,7 @@ class FakeReader:
 
 @contextmanager
 def reading(
-    answer: Callable[[str], str], statuses: list[int] | None = None, refusal: str = ""
+    answer: Callable[[str], str | None], statuses: list[int] | None = None, refusal: str = ""
 ) -> Iterator[FakeReader]:
     """Run a reader on a port of this machine."""
     reader = FakeReader(answer, list(statuses or []), refusal=refusal)
@@ -49,23 +49,21 @@ def reading(
                 reader.asked.append(body)
                 reader.keys.append(self.headers.get("authorization"))
                 status = reader.statuses.pop(0) if reader.statuses else 200
-            said = {
-                "choices": [
-                    {
-                        "message": {"content": reader.answer(body["messages"][0]["content"])},
-                        "finish_reason": "stop",
-                    }
-                ],
+            content = reader.answer(body["messages"][0]["content"])
+            said: dict[str, Any] = {
+                "choices": [{"message": {"content": content}, "finish_reason": "stop"}],
                 "usage": {"prompt_tokens": 7, "completion_tokens": 3},
             }
+            if content is None:
+                said = {"busy": "come back later"}
             if status != 200 and reader.refusal:
                 said = {"error": {"message": reader.refusal}}
             right = self.path == "/v1/chat/completions"
-            content = json.dumps(said if right else {"error": "no such path"}).encode()
+            body_out = json.dumps(said if right else {"error": "no such path"}).encode()
             self.send_response(status if right else 404)
-            self.send_header("content-length", str(len(content)))
+            self.send_header("content-length", str(len(body_out)))
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(body_out)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
             """Say nothing."""
