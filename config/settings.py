@@ -15,10 +15,11 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 
 from elision.config.errors import ConfigError
 from elision.config.problems import Path, Problem, describe, nearest
+from elision.config.redis import Redis, under, with_password
 from elision.config.strict_yaml import Document, read_document, refusal, validate
-from elision.config.upstreams import Seconds, UpstreamEntry, UpstreamTimeouts, with_secrets
+from elision.config.upstreams import Seconds, UpstreamEntry, UpstreamTimeouts, Variable, with_secrets
 from elision.config.upstreams import problems as upstream_problems
-from elision.config.urls import base_url, is_own_address, redis_url
+from elision.config.urls import base_url, is_own_address
 
 PREFIX = "ELISION_"
 SETTINGS_FILE = "ELISION_SETTINGS"
@@ -27,8 +28,14 @@ SETTINGS_FILE = "ELISION_SETTINGS"
 DEFAULT_UPSTREAM = "default"
 """What `upstream` is called where it is one of several."""
 
-_FILE_ONLY = (("teams", "networks"), ("tokenizers",), ("upstreams",), ("windows",))
-"""Mappings have no sensible form as a variable."""
+_FILE_ONLY = (
+    ("cache", "old_key_envs"),
+    ("teams", "networks"),
+    ("tokenizers",),
+    ("upstreams",),
+    ("windows",),
+)
+"""Mappings and lists have no sensible form as a variable."""
 
 T = TypeVar("T")
 
@@ -71,12 +78,24 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Outcomes that are kept for the next request."""
+    """What is kept for the next request: outcomes, scores, what was sent for each message.
+
+    Attributes:
+        path: file that the workers of a machine share; None: none that outlives them.
+        scope: whether teams use one another's outcomes and scores.
+        key_env: variable with the key that seals what is kept outside the process; None: plain.
+        old_key_envs: variables with keys that sealed it before; still read, never written.
+    """
 
     __pydantic_config__ = _STRICT
 
     memory_mib: Annotated[int, Field(ge=0)] = 256
     ttl_s: Seconds = 86400.0
+    path: FilePath | None = None
+    disk_mib: Annotated[int, Field(ge=1)] = 1024
+    scope: Literal["team", "shared"] = "team"
+    key_env: Variable | None = None
+    old_key_envs: tuple[Variable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +152,7 @@ class Settings:
         upstream: base URL without `/v1` and without a slash at its end; "" where none was given.
         upstreams: others, by their names, in the order written.
         policies: directory of policy files; None: nothing is compressed.
-        redis: URL that may hold a password, hence not in the repr; None: memory only.
+        redis: where values are shared; its passwords are not in the repr; None: nowhere.
         tokenizers: (glob of model names, path of its `tokenizer.json`), in the order written.
         windows: (glob of model names, tokens of the context window), in the order written.
     """
@@ -145,7 +164,7 @@ class Settings:
     host: Annotated[str, AfterValidator(_filled)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8484
     policies: FilePath | None = None
-    redis: Annotated[str, AfterValidator(redis_url)] | None = field(default=None, repr=False)
+    redis: Redis | None = None
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     teams: Teams = Teams()
     limits: Limits = Limits()
@@ -191,7 +210,7 @@ def load_settings(file: FilePath | None, environ: Mapping[str, str], flags: Mapp
 
 
 def with_upstreams(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    """Return what serving needs: every upstream complete, with keys, timeouts and connections.
+    """Return what serving needs: every upstream complete, with keys, timeouts and connections; Redis' password.
 
     `upstream` becomes the one named `default`, or "" where it is alone.
     Raises: ConfigError if there is no upstream, two are the default, one is the proxy itself, or a
@@ -207,7 +226,8 @@ def with_upstreams(settings: Settings, environ: Mapping[str, str]) -> Settings:
         )
     _check_loops(entries, settings)
     complete = {name: _complete(entry, settings) for name, entry in with_secrets(entries, environ).items()}
-    return replace(settings, upstream="", upstreams=complete)
+    redis = with_password(settings.redis, environ) if settings.redis else None
+    return replace(settings, upstream="", upstreams=complete, redis=redis)
 
 
 def _check_default(entries: Mapping[str, UpstreamEntry]) -> None:
@@ -264,10 +284,12 @@ def _from_file(file: FilePath) -> _Layer:
 def _rebased(settings: Settings, document: Document) -> Settings:
     """Read relative paths in a settings file as relative to that file."""
     base = FilePath(document.file).parent
-    cache_dir = settings.compressor.cache_dir
+    cache_dir, kept = settings.compressor.cache_dir, settings.cache.path
     return replace(
         settings,
         policies=base / settings.policies if settings.policies else None,
+        redis=under(base, settings.redis) if settings.redis else None,
+        cache=replace(settings.cache, path=base / kept if kept else None),
         compressor=replace(settings.compressor, cache_dir=base / cache_dir if cache_dir else None),
         tokenizers={glob: base / path for glob, path in settings.tokenizers.items()},
     )
@@ -345,6 +367,6 @@ def _overlay(base: T, given: T, keys: Mapping[str, Any]) -> T:
     changes: dict[str, Any] = {}
     for key, inner in keys.items():
         value = getattr(given, key)
-        is_group = is_dataclass(value) and isinstance(inner, Mapping)
+        is_group = is_dataclass(value) and is_dataclass(getattr(base, key)) and isinstance(inner, Mapping)
         changes[key] = _overlay(getattr(base, key), value, inner) if is_group else value
     return replace(base, **changes)  # type: ignore[type-var]
