@@ -210,7 +210,7 @@ def load_settings(file: FilePath | None, environ: Mapping[str, str], flags: Mapp
 
 
 def with_upstreams(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    """Return what serving needs: every upstream complete, with keys, timeouts and connections; Redis' password.
+    """Return what serving needs: upstreams complete, with keys, timeouts and connections; passwords.
 
     `upstream` becomes the one named `default`, or "" where it is alone.
     Raises: ConfigError if there is no upstream, two are the default, one is the proxy itself, or a

@@ -33,17 +33,6 @@ def is_own_address(url: str, host: str, port: int) -> bool:
     return parts.hostname == host or (host in _HERE | _ANYWHERE and parts.hostname in _HERE)
 
 
-def redis_url(url: str) -> str:
-    """Return the URL of a Redis as it is.
-
-    Raises: ValueError that says what is expected.
-    """
-    parts = _split(url)
-    if parts is None or parts[0] not in ("redis", "rediss"):
-        raise ValueError("must be a URL such as redis://127.0.0.1:6379/0")
-    return url
-
-
 def _split(url: str) -> tuple[str, bool, bool] | None:
     """Return scheme, whether a user is named, whether a query follows; None if it is no URL."""
     try:

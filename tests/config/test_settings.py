@@ -146,7 +146,8 @@ def test_an_upstream_that_is_no_base_url_is_refused_unseen(url: str) -> None:
 def test_a_password_is_never_shown() -> None:
     """Settings end in logs and tracebacks."""
     settings = load_settings(None, {"ELISION_REDIS": "rediss://:hunter2@cache:6379/0"}, {})
-    assert settings.redis == "rediss://:hunter2@cache:6379/0"
+    assert settings.redis is not None
+    assert settings.redis.url == "rediss://:hunter2@cache:6379/0"
     assert "hunter2" not in repr(settings) + str(settings)
     assert "hunter2" not in "".join(problems(environ={"ELISION_REDIS": "http://:hunter2@cache"}))
 

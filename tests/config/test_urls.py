@@ -2,7 +2,7 @@
 
 import pytest
 
-from elision.config.urls import base_url, is_own_address, redis_url
+from elision.config.urls import base_url, is_own_address
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,6 @@ def test_what_is_no_base_url_is_refused_unseen(url: str) -> None:
     with pytest.raises(ValueError, match=r"^must ") as refused:
         base_url(url)
     assert "secret" not in str(refused.value)
-
-
-def test_a_redis_is_named_by_its_scheme() -> None:
-    """With a password if need be."""
-    assert redis_url("rediss://:word@cache/0") == "rediss://:word@cache/0"
-    with pytest.raises(ValueError, match="redis://"):
-        redis_url("http://:word@cache")
 
 
 @pytest.mark.parametrize(
