@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import unquote
 
-from pydantic import ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from elision.config.errors import ConfigError
 from elision.config.upstreams import Variable
@@ -27,6 +27,18 @@ _EXAMPLES = (
 )
 
 Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+def _as_path(value: object) -> object:
+    return Path(value) if isinstance(value, str) else value
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# What passes a function before it is validated is Python's and no longer JSON's, where strictness
+# knows neither paths nor tuples; hence these two.
+File = Annotated[Path, BeforeValidator(_as_path)]
+Nodes = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Secret = Annotated[str, Field(json_schema_extra={"writeOnly": True})]
 
 
@@ -71,7 +83,7 @@ class SentinelEntry:
     __pydantic_config__ = _STRICT
 
     master: Annotated[str, Field(min_length=1)]
-    nodes: Annotated[tuple[str, ...], Field(min_length=1)]
+    nodes: Annotated[Nodes, Field(min_length=1)]
     db: Annotated[int, Field(ge=0)] = 0
     user: str = ""
     password: Secret = field(default="", repr=False)
@@ -115,9 +127,9 @@ class RedisEntry:
     password: Secret = field(default="", repr=False)
     password_env: Variable | None = None
     tls: bool = False
-    ca: Path | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
+    ca: File | None = None
+    client_cert: File | None = None
+    client_key: File | None = None
     check_hostname: bool = True
     timeout_ms: Milliseconds = 5.0
     connect_timeout_ms: Milliseconds = 2_000.0
