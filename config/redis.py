@@ -27,17 +27,14 @@ _EXAMPLES = (
 )
 
 Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-def _as_path(value: object) -> object:
-    return Path(value) if isinstance(value, str) else value
 
 
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-# What passes a function before it is validated is Python's and no longer JSON's, where strictness
-# knows neither paths nor tuples; hence these two.
-File = Annotated[Path, BeforeValidator(_as_path)]
+# What passes a function before it is validated is Python's and no longer JSON's, and there a list is
+# no tuple.
 Nodes = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Secret = Annotated[str, Field(json_schema_extra={"writeOnly": True})]
 
@@ -114,7 +111,8 @@ class RedisEntry:
     Attributes:
         url: may hold a password, hence not in the repr; "" where there is `sentinel`.
         password_env: variable that holds the password.
-        ca: PEM file of authorities to trust in place of the system's.
+        ca: PEM file of authorities to trust in place of the system's; "": the system's.
+        client_cert: PEM file; "": none is shown.
         queue_mib: memory for values that wait to be written.
     """
 
@@ -127,9 +125,9 @@ class RedisEntry:
     password: Secret = field(default="", repr=False)
     password_env: Variable | None = None
     tls: bool = False
-    ca: File | None = None
-    client_cert: File | None = None
-    client_key: File | None = None
+    ca: str = ""
+    client_cert: str = ""
+    client_key: str = ""
     check_hostname: bool = True
     timeout_ms: Milliseconds = 5.0
     connect_timeout_ms: Milliseconds = 2_000.0
@@ -173,7 +171,7 @@ def redis_target(entry: RedisEntry) -> RedisTarget:
         found = _from_sentinel(entry.sentinel, cluster=entry.cluster)
     _check(found, entry)
     login = Login(entry.user, entry.password) if entry.user or entry.password else found.login
-    tls = found.tls or entry.tls or entry.ca is not None or entry.client_cert is not None
+    tls = found.tls or entry.tls or bool(entry.ca or entry.client_cert)
     return replace(found, login=login, tls=tls)
 
 
@@ -201,9 +199,9 @@ def under(base: Path, entry: RedisEntry) -> RedisEntry:
     """Return the entry with relative paths read as relative to `base`."""
     return replace(
         entry,
-        ca=base / entry.ca if entry.ca else None,
-        client_cert=base / entry.client_cert if entry.client_cert else None,
-        client_key=base / entry.client_key if entry.client_key else None,
+        ca=str(base / entry.ca) if entry.ca else "",
+        client_cert=str(base / entry.client_cert) if entry.client_cert else "",
+        client_key=str(base / entry.client_key) if entry.client_key else "",
     )
 
 
@@ -235,7 +233,7 @@ def _check(found: RedisTarget, entry: RedisEntry) -> None:
     words = (entry, entry.sentinel) if entry.sentinel else (entry,)
     if any(word.password and word.password_env for word in words):
         raise ValueError("has both `password` and `password_env`; remove one")
-    if entry.client_key is not None and entry.client_cert is None:
+    if entry.client_key and not entry.client_cert:
         raise ValueError("has a `client_key` without its `client_cert`; name both")
 
 
