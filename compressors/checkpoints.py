@@ -24,7 +24,8 @@ from elision.compressors.errors import WeightsMissing, nearest
 from elision.compressors.token_classifier import MANIFEST, ONNX_FILE, Family, read_vocabulary
 from elision.compressors.weights import default_cache_dir
 
-_FORMAT = 1
+FORMAT = 1
+"""Of the manifest of a prepared model."""
 _DRAFT = ".draft-"
 _SUMS = "SHA256SUMS"
 _LABELS = 2
@@ -221,7 +222,7 @@ class Store:
                 for path in [path for pattern in _WEIGHTS for path in draft.glob(pattern)]:
                     path.unlink()
             model = Prepared(
-                _FORMAT,
+                FORMAT,
                 name,
                 source,
                 fetched.revision,
@@ -352,7 +353,7 @@ def _read_manifest(folder: Path) -> Prepared:
         model = msgspec.json.decode(path.read_bytes(), type=Prepared)
     except (OSError, msgspec.MsgspecError) as error:
         raise WeightsMissing(f"{path}: {error}; delete {folder} and add the model again") from error
-    if model.format != _FORMAT:
+    if model.format != FORMAT:
         raise WeightsMissing(f"{path}: format {model.format} is not known; add the model again")
     return model
 
