@@ -13,11 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 SCOPE_BYTES = 8
 SHARED_SCOPE = b"\xff" * SCOPE_BYTES
 """Of outcomes that all teams use, where the operator wants that."""
+
+BESIDE_BYTES = 280
+"""What one value in memory takes beside its key's and its value's own bytes (CPython 3.11, measured).
+
+Values are small, so that a limit which left this out would be exceeded three times over.
+"""
 
 
 class Kind(bytes, Enum):
@@ -110,7 +116,8 @@ class StoreUnreachable(Exception):
 class Inspectable(Protocol):
     """What `elision cache` asks of a shared store. Here, unlike on a request's way, trouble is told.
 
-    Both look through everything that is kept, in steps between which others are served.
+    Both look through everything that is kept, in steps between which others are served. Neither
+    counts nor clears what is of `Kind.CLEARED`: that is the notice to workers.
     """
 
     async def kept(self, scope: bytes | None = None) -> list[Kept]:
@@ -153,39 +160,74 @@ class SharedStore(Store, Inspectable, Protocol):
         ...
 
 
+class Held(NamedTuple):
+    """A value in memory.
+
+    Attributes:
+        ends: when its life is over, by the monotonic clock.
+        since: when it was put, or last found to be what the shared level has.
+    """
+
+    ends: float
+    since: float
+    value: bytes
+
+
 class MemoryStore:
     """Least recently used values go first once `limit_bytes` are held; using one does not extend its life.
 
     Args:
-        limit_bytes: of keys and values together.
+        limit_bytes: of keys and values together, with what the process needs beside them.
     """
 
     def __init__(self, limit_bytes: int) -> None:
+        self.held_bytes = 0
+        self.evictions = 0
         self._limit = limit_bytes
-        self._held = 0
-        self._values: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
+        self._values: OrderedDict[bytes, Held] = OrderedDict()
 
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value of a key, None for a miss; at once, for those who may not wait."""
-        found = self._values.get(key)
-        if found is None:
+    def look(self, key: bytes) -> Held | None:
+        """Return what is held of a key, None for a miss; at once, for those who may not wait."""
+        held = self._values.get(key)
+        if held is None:
             return None
-        if found[0] < time.monotonic():
+        if held.ends < time.monotonic():
             self._drop(key)
             return None
         self._values.move_to_end(key)
-        return found[1]
+        return held
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, None for a miss; at once."""
+        held = self.look(key)
+        return None if held is None else held.value
 
     def put(self, key: bytes, value: bytes, ttl_s: float, *, only_new: bool = False) -> bool:
         """Keep a value, dropping the least recently used beyond the limit; return whether it was kept."""
-        if only_new and self.get(key) is not None:
+        if only_new and self.look(key) is not None:
             return False
         self._drop(key)
-        self._values[key] = (time.monotonic() + ttl_s, value)
-        self._held += len(key) + len(value)
-        while self._held > self._limit:
+        size = _size(key, value)
+        if size > self._limit:
+            return False
+        while self.held_bytes + size > self._limit:
             self._drop(next(iter(self._values)))
+            self.evictions += 1
+        now = time.monotonic()
+        self._values[key] = Held(now + ttl_s, now, value)
+        self.held_bytes += size
         return True
+
+    def confirm(self, key: bytes) -> None:
+        """Take note that a value is still the one that others have, or that nobody has another."""
+        held = self._values.get(key)
+        if held is not None:
+            self._values[key] = held._replace(since=time.monotonic())
+
+    def forget(self, scope: bytes) -> None:
+        """Forget all values of a scope; looks at every key."""
+        for key in [key for key in self._values if key.startswith(scope)]:
+            self._drop(key)
 
     async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None for a miss."""
@@ -198,7 +240,10 @@ class MemoryStore:
 
     async def add(self, key: bytes, value: bytes, ttl_s: float) -> bool:
         """Keep a value where there is none; return whether there was none."""
-        return self.put(key, value, ttl_s, only_new=True)
+        if self.look(key) is not None:
+            return False
+        self.put(key, value, ttl_s)
+        return True
 
     async def drop(self, keys: Sequence[bytes]) -> None:
         """Forget the values."""
@@ -208,9 +253,13 @@ class MemoryStore:
     async def close(self) -> None:
         """Forget everything."""
         self._values.clear()
-        self._held = 0
+        self.held_bytes = 0
 
     def _drop(self, key: bytes) -> None:
-        found = self._values.pop(key, None)
-        if found is not None:
-            self._held -= len(key) + len(found[1])
+        held = self._values.pop(key, None)
+        if held is not None:
+            self.held_bytes -= _size(key, held.value)
+
+
+def _size(key: bytes, value: bytes) -> int:
+    return len(key) + len(value) + BESIDE_BYTES
