@@ -302,7 +302,7 @@ class History:
             once for all; None: never.
         step: so many such turns must have come together before one prefix is broken for them.
         use: how they are shortened.
-        expected_turns: further turns that a conversation is expected to have, for what pays.
+        expected_turns: further requests that are expected to begin as this one does; for what pays.
     """
 
     compress_unknown: bool = False
@@ -320,7 +320,9 @@ class PrefixTerms:
         read: of a token that is read from its cache; 1: there is no discount.
         write: of a token that is written to it; 1: no fee.
         minimum: tokens below which nothing is cached.
-        ttl_s: seconds that a prefix is kept at least after its last use.
+        ttl_s: seconds after its last use for which a prefix may still be there; only then is it
+            surely gone. (How long it is kept at least is no help: to take a warm prefix for a cold
+            one costs the whole prefix.)
         granule: hits come in steps of so many tokens.
         source: where this was read, for explanations.
     """
