@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from elision.config.errors import ConfigError
+from elision.config.prefix_terms import PrefixEntry
 from elision.config.problems import Path, Problem, describe, nearest
 from elision.config.redis import Redis, under, with_password
 from elision.config.strict_yaml import Document, read_document, refusal, validate
@@ -155,6 +156,7 @@ class Settings:
         redis: where values are shared; its passwords are not in the repr; None: nowhere.
         tokenizers: (glob of model names, path of its `tokenizer.json`), in the order written.
         windows: (glob of model names, tokens of the context window), in the order written.
+        prefix_terms: how providers bill a repeated prefix, where the operator knows better.
     """
 
     __pydantic_config__ = _STRICT
@@ -173,6 +175,7 @@ class Settings:
     compressor: Compressor = Compressor()
     tokenizers: dict[str, FilePath] = field(default_factory=dict)
     windows: dict[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
+    prefix_terms: tuple[PrefixEntry, ...] = ()
     log: Log = Log()
 
 

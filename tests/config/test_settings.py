@@ -8,6 +8,7 @@ import pytest
 
 import elision.config.settings as settings_module
 from elision.config.errors import ConfigError
+from elision.config.prefix_terms import PrefixEntry
 from elision.config.settings import Settings, load_settings, setting_paths
 from elision.config.strict_yaml import parse_document, validate
 
@@ -191,3 +192,14 @@ def test_settings_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         settings.port = 1  # type: ignore[misc]
     assert asdict(settings)["port"] == 8484
+
+
+def test_how_a_prefix_is_billed_may_be_known_better(tmp_path: Path) -> None:
+    """By entries of a settings file only; an unknown key names the nearest."""
+    file = written(tmp_path, "prefix_terms:\n  - {upstreams: [vllm], minimum: 0}\n")
+    assert load_settings(file, {}, {}).prefix_terms == (PrefixEntry(upstreams=("vllm",), minimum=0),)
+    wrong = written(tmp_path, "prefix_terms: [{mininum: 0}]\n")
+    assert problems(wrong) == (f'{wrong}:1:17: unknown key "mininum"; did you mean "minimum"?',)
+    assert problems(environ={"ELISION_PREFIX_TERMS": "x"}) == (
+        "ELISION_PREFIX_TERMS: cannot be set by a variable; write it in a settings file",
+    )
