@@ -35,6 +35,7 @@ _FILE_ONLY = (
     ("tokenizers",),
     ("upstreams",),
     ("windows",),
+    ("prefix_terms",),
 )
 """Mappings and lists have no sensible form as a variable."""
 
