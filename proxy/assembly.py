@@ -144,7 +144,7 @@ async def with_policies(
             "policies": _state(live),
         }
 
-    planner = Planner(live, counters.counter_for, packaged_knowledge(settings.windows))
+    planner = Planner(live, counters.counter_for, packaged_knowledge(settings.windows, settings.prefix_terms))
     rewriter, compress = PolicyRewriter(planner, pipeline), CompressEndpoint(live, planner, pipeline)
     return PolicyParts(rewriter, compress, readiness, live, watch)
 

@@ -100,7 +100,9 @@ def explain(
     headers = _headers(header or [], rate)
     merged = settings_of(settings, {"policies": policies})
     known = _policies_for(merged.policies, team)
-    planner = Planner(known, counters_of(merged).counter_for, packaged_knowledge(merged.windows))
+    planner = Planner(
+        known, counters_of(merged).counter_for, packaged_knowledge(merged.windows, merged.prefix_terms)
+    )
     try:
         planned = planner.plan(read_file(body), Ask("POST", path, team, headers, upstream))
     except NotCarriedError as error:

@@ -6,7 +6,7 @@ that judge a text, remembering what they found. Compresses nothing.
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from elision.compressors.protect import find_spans
 from elision.compressors.registry import DEFAULT_METHOD
+from elision.config.prefix_terms import PrefixEntry, PrefixTable, load_prefix_terms
 from elision.config.windows import Windows, load_windows
 from elision.policies.engine import make_plan
 from elision.policies.languages import language
@@ -24,6 +25,7 @@ from elision.policies.model import (
     Mode,
     Plan,
     Policy,
+    PrefixTerms,
     PromptText,
     Segment,
     Senses,
@@ -60,6 +62,7 @@ class Planned:
         facts, senses: what the plan was made from.
         explain: whether the request asks to be shown its plan, and may.
         notes: reasons why a wish of the request does not count, as words for counters.
+        terms: how the request's upstream bills a prefix of this model's that it has seen before.
     """
 
     team: str
@@ -72,6 +75,7 @@ class Planned:
     senses: Senses
     explain: bool = False
     notes: tuple[str, ...] = ()
+    terms: PrefixTerms = field(default_factory=PrefixTerms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +86,33 @@ class Knowledge:
         abilities: what each method may be given, by its name.
         default_method: what a rule or a tag without a method means.
         windows: of models.
+        prefixes: how they are billed for what they have read before.
     """
 
     abilities: Mapping[str, Ability]
     default_method: str
     windows: Windows
+    prefixes: PrefixTable
+
+    def prefix_terms(self, model: str, upstream: str) -> PrefixTerms:
+        """Return how a model's upstream bills a prefix that it has seen before."""
+        row = self.prefixes.of(model, upstream)
+        return PrefixTerms(row.read, row.write, row.minimum, row.ttl_s, row.granule, row.source)
 
 
-def packaged_knowledge(windows: Mapping[str, int] | None = None) -> Knowledge:
+def packaged_knowledge(
+    windows: Mapping[str, int] | None = None, prefix_terms: Sequence[PrefixEntry] = ()
+) -> Knowledge:
     """Return what is known of the installed methods, and of models.
 
     Args:
         windows: what the operator knows better: tokens by globs of models' names.
+        prefix_terms: the same of what a repeated prefix costs.
 
     Raises: ConfigError if an installed package says what cannot be understood.
     """
-    return Knowledge(MappingProxyType(abilities()), DEFAULT_METHOD, load_windows(windows))
+    methods = MappingProxyType(abilities())
+    return Knowledge(methods, DEFAULT_METHOD, load_windows(windows), load_prefix_terms(prefix_terms))
 
 
 class PolicyLookup(Protocol):
@@ -164,6 +179,7 @@ class Planner:
         """Return what is to be done with a body, None where the team has no policy.
 
         Args:
+            body: as the client sent it, or as it was parsed already.
             until: by the clock of `time.monotonic`; nothing is begun after it that takes long.
 
         Raises:
@@ -185,7 +201,17 @@ class Planner:
         segments = seen.segments(found.texts, policy)
         plan = make_plan(policy, segments, facts, seen.senses)
         return Planned(
-            ask.team, policy, found, plan, counter.name, segments, facts, seen.senses, granted.explain, notes
+            ask.team,
+            policy,
+            found,
+            plan,
+            counter.name,
+            segments,
+            facts,
+            seen.senses,
+            granted.explain,
+            notes,
+            self._knowledge.prefix_terms(facts.model, facts.upstream),
         )
 
     def _facts(self, body: Body, ask: Ask, wish: Wish) -> Facts:

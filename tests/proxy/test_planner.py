@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from elision.config.prefix_terms import PrefixEntry, PrefixRow, PrefixTable
 from elision.config.windows import Windows
 from elision.policies.model import (
     Ability,
@@ -14,6 +15,7 @@ from elision.policies.model import (
     Mode,
     Permissions,
     Policy,
+    PrefixTerms,
     PromptText,
     Rule,
     Scope,
@@ -28,7 +30,10 @@ from elision.proxy.planner import Knowledge, Planned, Planner, Seen, packaged_kn
 from elision.proxy.rewriter import Ask
 
 PATH = "/v1/chat/completions"
-KNOWLEDGE = Knowledge({"halve": Ability()}, "halve", Windows((("gpt-4o*", 128_000),)))
+PREFIXES = PrefixTable(
+    (), (PrefixRow(("gpt-4o*",), 0.5, "a page", 1.0, 1024), PrefixRow(("*",), 1.0, "none"))
+)
+KNOWLEDGE = Knowledge({"halve": Ability()}, "halve", Windows((("gpt-4o*", 128_000),)), PREFIXES)
 POLICY = Policy(
     "rag",
     "1a2b3c4d",
@@ -243,6 +248,16 @@ def test_what_is_installed_is_known() -> None:
     known = packaged_knowledge()
     assert known.default_method in known.abilities
     assert known.windows.of("gpt-4o") == 128_000
+    assert known.prefix_terms("gpt-4o", "").read == 0.5
+    better = packaged_knowledge({"gpt-4o": 1}, (PrefixEntry(upstreams=("own",), read=1.0),))
+    assert (better.windows.of("gpt-4o"), better.prefix_terms("gpt-4o", "own").read) == (1, 1.0)
+
+
+def test_a_plan_knows_what_a_repeated_prefix_costs() -> None:
+    """At the upstream that the request goes to, by the model that it asks for."""
+    assert planned(BODY, ask()).terms == PrefixTerms(0.5, 1.0, 1024, source="a page")
+    other = json.dumps({"model": "own", "messages": MESSAGES}).encode()
+    assert planned(other, ask()).terms.read == 1.0
 
 
 def test_a_team_without_a_policy_has_no_plan() -> None:
