@@ -222,7 +222,7 @@ class Warming:
 
 def _store(settings: Settings) -> Store:
     if settings.redis:
-        from elision.proxy.cache_redis import RedisCache
+        from elision.proxy.store_redis import RedisStore
 
-        return RedisCache.from_url(settings.redis)
+        return RedisStore.start(settings.redis)
     return MemoryStore(settings.cache.memory_mib * _MIB)

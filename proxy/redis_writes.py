@@ -1,0 +1,108 @@
+"""Writes that wait for Redis: bounded in bytes, oldest dropped first, each drop counted by its reason.
+
+Pure but for the event that tells of the first. Sending them is `redis_link`'s.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from elision.proxy.redis_connection import Reason
+
+FULL = "full"
+"""Why a write was dropped: there was no room for it to wait. Other reasons are `Reason`'s."""
+
+MAX_STRAYS = 3
+"""A write that so many servers in turn sent elsewhere is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One command that changes something.
+
+    Attributes:
+        slot: of its key, 0 to 16,383.
+        packed: as it goes over the wire.
+        strays: servers that said that its slot is elsewhere.
+    """
+
+    slot: int
+    packed: bytes
+    strays: int = 0
+
+
+class WriteBudget:
+    """Memory that all queues share, and what did not fit or was refused.
+
+    Args:
+        limit_bytes: of what waits.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+        self.dropped: Counter[str] = Counter()
+
+    def drop(self, writes: Iterable[Write], reason: str | Reason) -> None:
+        """Count writes that will not be made."""
+        word = reason.value if isinstance(reason, Reason) else reason
+        self.dropped[word] += sum(1 for _ in writes)
+
+
+class WriteQueue:
+    """What waits for one server.
+
+    Attributes:
+        filled: set while something waits.
+
+    Args:
+        budget: of all queues.
+    """
+
+    def __init__(self, budget: WriteBudget) -> None:
+        self.filled = asyncio.Event()
+        self._budget = budget
+        self._waiting: deque[Write] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, write: Write) -> None:
+        """Let a write wait, in place of the oldest where there is no room."""
+        self._waiting.append(write)
+        self._budget.held_bytes += len(write.packed)
+        self._shrink()
+
+    def take(self, most: int, most_bytes: int) -> list[Write]:
+        """Return the oldest, at least one where any waits; whoever takes them says what became of them."""
+        taken: list[Write] = []
+        size = 0
+        while self._waiting and len(taken) < most:
+            size += len(self._waiting[0].packed)
+            if taken and size > most_bytes:
+                break
+            write = self._waiting.popleft()
+            self._budget.held_bytes -= len(write.packed)
+            taken.append(write)
+        self._tell()
+        return taken
+
+    def put_back(self, writes: list[Write]) -> None:
+        """Let writes that could not be made wait again, before all others."""
+        self._waiting.extendleft(reversed(writes))
+        self._budget.held_bytes += sum(len(write.packed) for write in writes)
+        self._shrink()
+
+    def _shrink(self) -> None:
+        while self._waiting and self._budget.held_bytes > self._budget.limit_bytes:
+            oldest = self._waiting.popleft()
+            self._budget.held_bytes -= len(oldest.packed)
+            self._budget.drop((oldest,), FULL)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._waiting:
+            self.filled.set()
+        else:
+            self.filled.clear()
