@@ -1,7 +1,7 @@
 """One connection to a Redis or Valkey: requests go out at once, answers come back in their order.
 
 Many requests share a connection without waiting for one another's answers (pipelining), which costs
-a fifth of the CPU that a pool of redis-py takes (benchmarks/redis_client.py). Who does not get an
+a third to half of the CPU that a pool of redis-py takes (benchmarks/redis_client.py). Who does not get an
 answer in time stops waiting for it; the connection stays in step, since the late answer is taken
 and thrown away. This module owns the frames (RESP 2, by hiredis), the greeting, and the sorting of
 whatever goes wrong; texts of errors end here, since they may repeat what was sent.

@@ -164,10 +164,9 @@ class Link:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for connection in [self._reads, self._writes, *self._leaving]:
-            if connection is not None:
-                await connection.aclose()
-        self._reads = self._writes = None
+        self._leave()
+        for connection in tuple(self._leaving):
+            await connection.aclose()
 
     async def _keep(self) -> None:
         """Connect, and mend what breaks, for ever."""
@@ -229,6 +228,7 @@ class Link:
 
     async def _connect(self) -> None:
         address = await self._find()
+        self.name = str(address)
         dialer, master = self._setting.dialer, self._setting.master
         reads = await dialer.dial(address, self._lost, master=master)
         try:
@@ -238,7 +238,6 @@ class Link:
             raise
         self._leave()
         self._reads, self._writes, self._stale = reads, writes, False
-        self.name = str(address)
 
     def _leave(self) -> None:
         """Let go of the connections; answers that are due still come, where they come in time."""
