@@ -2,7 +2,7 @@
 
 Pure. It is the schema of `PolicyFile` with what only the caller knows (methods, classes of protected
 spans, presets) and with the short forms that reading understands: one value for a list of one, a
-method's name for what a rule does, `auto` and `off` for few-shot. The check itself is stricter.
+method's name for what a rule does, words for few-shot and history. The check itself is stricter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,13 +38,14 @@ def json_schema(methods: Sequence[str], classes: Sequence[str], presets: Sequenc
     described = PolicyFile.model_json_schema()
     definitions = described["$defs"]
     names = {"type": "string", "enum": [KEEP, *methods]}
-    _property(definitions["UseSpec"], "method")["anyOf"][0] = names
-    definitions["UseSpec"]["properties"]["protect"]["anyOf"][0]["items"] = {
-        "anyOf": [{"enum": [*classes]}, {"type": "string", "pattern": "^re:."}]
-    }
+    spans = {"anyOf": [{"enum": [*classes]}, {"type": "string", "pattern": "^re:."}]}
+    for how in ("UseSpec", "HistorySpec"):
+        _property(definitions[how], "method")["anyOf"][0] = names
+        _property(definitions[how], "protect")["anyOf"][0]["items"] = spans
     _property(described, "extends")["anyOf"][0] = {"type": "string", "enum": [*presets]}
     _short(_property(definitions["RuleSpec"], "use"), names)
     _short(_property(described, "few_shot"), {"enum": ["auto", "off"]})
+    _short(_property(described, "history"), {"enum": ["keep", "compress"]})
     for model in (described, *definitions.values()):
         for name, node in model.get("properties", {}).items():
             if name != "rules":

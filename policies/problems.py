@@ -12,24 +12,29 @@ from difflib import get_close_matches
 from enum import StrEnum
 
 from elision.policies.conditions import covers, kinds_of
+from elision.policies.economy import turns_needed
 from elision.policies.judge import least_tokens
 from elision.policies.model import (
     KEEP,
     Ability,
     Budget,
+    History,
     Kind,
     Mode,
     Position,
+    PrefixTerms,
     Rule,
     Scope,
     TextKind,
     Use,
     When,
 )
-from elision.policies.schema import PolicyFile, budget_of, rules_of
+from elision.policies.schema import PolicyFile, budget_of, history_of, rules_of
 
 LOW_RATE = 0.2
 """Keeping less than this share is warned of."""
+DEAREST = PrefixTerms(read=0.1, write=1.25)
+"""Prices of a prefix at which breaking one costs most; what OpenAI (from 5.6 on) and Anthropic ask."""
 
 Path = tuple[str | int, ...]
 Found = tuple[Path, str]
@@ -90,6 +95,7 @@ class _Context:
     file: PolicyFile
     rules: tuple[Rule, ...]
     budget: Budget | None
+    history: History
     methods: Mapping[str, Ability]
 
 
@@ -107,7 +113,8 @@ def problems(
     """
     rules = rules_of(file, default_method)
     own = len(rules) if own_rules is None else own_rules
-    context = _Context(file, rules, budget_of(file.budget), methods)
+    history = history_of(file.history, default_method)
+    context = _Context(file, rules, budget_of(file.budget), history, methods)
     found: list[Problem] = []
     for index, rule in enumerate(rules):
         here: Path = ("rules", index)
@@ -192,13 +199,10 @@ def _keep_errors(use: Use) -> Iterator[Found]:
 def _target_errors(rule: Rule, context: _Context) -> Iterator[Found]:
     """Yield what is wrong with how far a method is to go."""
     use, budget = rule.use, context.budget
-    if not context.methods[use.method].needs_target:
-        for key in ("rate", "tokens"):
-            if getattr(use, key) is not None:
-                yield ("use", key), f"{use.method} decides by itself how far it goes; remove {key}"
-    elif use.rate is not None and use.tokens is not None:
-        yield ("use", "tokens"), "rate and tokens exclude one another; remove one"
-    elif use.rate is None and use.tokens is None and budget is None:
+    ability = context.methods[use.method]
+    for path, message in _reach_errors(use, ability):
+        yield ("use", *path), message
+    if ability.needs_target and use.rate is None and use.tokens is None and budget is None:
         told = 'add "rate: 0.5" or "tokens: 500" here, or a budget to the policy'
         yield ("use",), f"{use.method} must be told how far: {told}"
     if use.rate is not None and budget is not None:
@@ -241,6 +245,7 @@ def _errors_beside_rules(context: _Context) -> Iterator[Found]:
         yield from _budget_errors(context.file, budget)
         yield from _unreached_budget(context, budget)
     yield from _permission_errors(context)
+    yield from _history_errors(context)
     first: dict[str, int] = {}
     for number, key in enumerate(context.file.keys):
         if key in first:
@@ -323,6 +328,35 @@ def _permission_errors(context: _Context) -> Iterator[Found]:
         yield ("requests", "min_rate"), f"{message}; lower it"
 
 
+def _history_errors(context: _Context) -> Iterator[Found]:
+    """Yield what is wrong with how old turns are shortened a second time."""
+    spec, use = context.file.history, context.history.use
+    if spec.older_than_turns is None:
+        for key in sorted(spec.model_fields_set - {"unknown", "older_than_turns", "expected_turns"}):
+            message = f"{key} is for turns that are shortened a second time"
+            yield ("history", key), f'{message}; say which, "older_than_turns: 8", or remove it'
+        return
+    if (message := _unknown_method(use.method, context.methods)) is not None:
+        yield ("history", "method"), message
+    elif use.method == KEEP:
+        yield ("history", "method"), "keep shortens nothing; name a method, or remove older_than_turns"
+    else:
+        for path, message in _reach_errors(use, context.methods[use.method]):
+            yield ("history", *path), message
+        if spec.rate is None and spec.tokens is None and context.methods[use.method].needs_target:
+            yield ("history",), f'{use.method} must be told how far: add "rate: 0.4" or "tokens: 500" here'
+
+
+def _reach_errors(use: Use, ability: Ability) -> Iterator[Found]:
+    """Yield a target that a method does not take, or two."""
+    if not ability.needs_target:
+        for key in ("rate", "tokens"):
+            if getattr(use, key) is not None:
+                yield (key,), f"{use.method} decides by itself how far it goes; remove {key}"
+    elif use.rate is not None and use.tokens is not None:
+        yield ("tokens",), "rate and tokens exclude one another; remove one"
+
+
 def _warnings_of(rule: Rule, context: _Context) -> Iterator[Found]:
     when, use = rule.when, rule.use
     moving = sorted({Position.EARLIER, Position.LAST} & set(when.position))
@@ -375,8 +409,31 @@ def _warnings_beside_rules(context: _Context) -> Iterator[Found]:
             (),
             "no rules, so nothing is compressed; say `extends: balanced`, or `mode: off` if that is meant",
         )
+    yield from _history_warnings(context.history, lost)
     pairs = context.file.few_shot.leading_pairs
     if pairs:
         message = f"the first {pairs} pairs of every conversation are taken for examples, and so are real"
         told = f"{message} turns where a client sends none, {lost}; name them example_user and"
         yield ("few_shot", "leading_pairs"), f"{told} example_assistant instead where you can"
+
+
+def _history_warnings(history: History, lost: str) -> Iterator[Found]:
+    """Yield that shortening earlier turns costs more than it saves, or leaves little."""
+    if history.compress_unknown:
+        message = "turns that went to the provider before the proxy came are changed"
+        told = f"{message}, {lost} once for each such conversation; it pays where there is no such cache"
+        yield ("history", "unknown"), told
+    rate = history.use.rate
+    if history.older_than_turns is None or rate is None:
+        return
+    if rate < LOW_RATE:
+        yield ("history", "rate"), _low(rate)
+    needed = turns_needed(1000, 1000 - round(1000 * rate), DEAREST)
+    if needed is None or needed > history.expected_turns:
+        pays = "never" if needed is None else f"after {needed} further turns"
+        message = f"where a provider reads a prefix at {DEAREST.read:g} and writes it at {DEAREST.write:g}"
+        told = f"{message}, a step to {rate:g} pays {pays}, and {history.expected_turns} are expected"
+        yield (
+            ("history", "rate"),
+            f"{told}: there no warm prefix is broken; lower it, or raise expected_turns",
+        )

@@ -5,16 +5,16 @@ a document as `PolicyFile`, lays it over the preset that it `extends` with `merg
 `elision.policies.problems` what is wrong beyond its shape, and calls `build`.
 """
 
-import re
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
 from elision.policies.model import (
     Budget,
     Endpoint,
     FewShot,
+    History,
     Kind,
     Mode,
     OptionValue,
@@ -28,46 +28,21 @@ from elision.policies.model import (
     Use,
     When,
 )
-
-NAME_PATTERN = r"^[\w.-]+$"
-KEY_PATTERN = r"^sha256:[0-9a-f]{64}$"
-LANGUAGE_PATTERN = r"^[a-z]{2,3}$"
-_LONGEST_NAME = 64
-
-T = TypeVar("T")
-
-
-class Role(StrEnum):
-    """Roles of messages."""
-
-    SYSTEM = "system"
-    DEVELOPER = "developer"
-    USER = "user"
-    ASSISTANT = "assistant"
-    TOOL = "tool"
-    FUNCTION = "function"
-
-
-class Permission(StrEnum):
-    """What a request may ask for."""
-
-    OFF = "off"
-    AUDIT = "audit"
-    EXPLAIN = "explain"
-    RATE = "rate"
-    MARKS = "marks"
-
-
-def _several(value: object) -> object:
-    """Read a single value as a list of one."""
-    if isinstance(value, list):
-        return tuple(value)
-    return (value,) if isinstance(value, (str, int, float)) else value
-
-
-def _listed(value: object) -> object:
-    """Read a list as the tuple that frozen values hold."""
-    return tuple(value) if isinstance(value, list) else value
+from elision.policies.scalars import (
+    Fingerprint,
+    Glob,
+    HeaderName,
+    Language,
+    Name,
+    OneOrMore,
+    Permission,
+    Rate,
+    Role,
+    Seconds,
+    Several,
+    Strict,
+    Tokens,
+)
 
 
 def _method_alone(value: object) -> object:
@@ -84,54 +59,21 @@ def _few_shot_word(value: object) -> object:
     return {} if value == "auto" else {"named": False, "inside": False}
 
 
-def _fingerprint(value: str) -> str:
-    # The value is not repeated: it may be the key itself, put here by mistake.
-    if re.match(KEY_PATTERN, value) is None:
-        raise ValueError(
-            "must be sha256: and 64 lower-case hexadecimal digits; `elision fingerprint` prints it for a key"
-        )
-    return value
+def _history_word(value: object) -> object:
+    """Read `keep` and `compress` as what becomes of unknown turns."""
+    if not isinstance(value, str):
+        return value
+    if value not in ("keep", "compress"):
+        raise ValueError("must be keep, compress, or a mapping such as {older_than_turns: 8, rate: 0.4}")
+    return {"unknown": value}
 
 
-def _named(value: str) -> str:
-    if re.match(NAME_PATTERN, value) is None or len(value) > _LONGEST_NAME:
-        raise ValueError(f"must be letters, digits, dots, dashes and _, {_LONGEST_NAME} at most")
-    return value
+def _listed(value: object) -> object:
+    """Read a list as the tuple that frozen values hold."""
+    return tuple(value) if isinstance(value, list) else value
 
 
-def _language(value: str) -> str:
-    if re.match(LANGUAGE_PATTERN, value) is None:
-        raise ValueError("must be a language's two or three letters in lower case, such as en, de or zh")
-    return value
-
-
-def _header_name(value: str) -> str:
-    if re.match(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", value) is None:
-        raise ValueError("must be the name of a header")
-    return value.lower()
-
-
-OneOrMore = Annotated[tuple[T, ...], BeforeValidator(_several), Field(min_length=1)]
-Several = Annotated[tuple[T, ...], BeforeValidator(_several)]
-Name = Annotated[
-    str,
-    AfterValidator(_named),
-    Field(json_schema_extra={"pattern": NAME_PATTERN, "minLength": 1, "maxLength": _LONGEST_NAME}),
-]
-Glob = Annotated[str, StringConstraints(min_length=1)]
-Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": LANGUAGE_PATTERN})]
-Fingerprint = Annotated[str, AfterValidator(_fingerprint), Field(json_schema_extra={"pattern": KEY_PATTERN})]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-Rate = Annotated[float, Field(gt=0, le=1)]
-Tokens = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class WhenSpec(_Strict):
+class WhenSpec(Strict):
     """Which segments a rule is for; every key that is given must hold."""
 
     role: OneOrMore[Role] | None = None
@@ -179,8 +121,8 @@ class WhenSpec(_Strict):
     All must match."""
 
 
-class UseSpec(_Strict):
-    """What a rule does with a segment."""
+class HowSpec(Strict):
+    """How far a method is to go, and with what."""
 
     method: str | None = None
     """Name of a compression method, or `keep`. Without it: the default method."""
@@ -191,7 +133,7 @@ class UseSpec(_Strict):
     tokens: Tokens | None = None
     """Number of tokens to keep, in place of a rate."""
 
-    options: dict[str, Annotated[OptionValue, BeforeValidator(_listed)]] = {}
+    options: dict[str, Annotated[OptionValue, BeforeValidator(_listed)]] = Field(default={})
     """The method's own options."""
 
     protect: Several[str] | None = None
@@ -201,6 +143,10 @@ class UseSpec(_Strict):
     """A message with fewer tokens of this kind of segment is left alone; 300 without it, unless
     `when` has a `min_tokens`."""
 
+
+class UseSpec(HowSpec):
+    """What a rule does with a segment."""
+
     deadline_s: Seconds | None = None
     """After so many seconds the segment goes out as it is; the policy's deadline without it."""
 
@@ -208,7 +154,7 @@ class UseSpec(_Strict):
     """enforce, audit (compress and report, send the original) or off; the policy's without it."""
 
 
-class RuleSpec(_Strict):
+class RuleSpec(Strict):
     """One rule; the first whose conditions hold decides."""
 
     name: Name | None = None
@@ -221,7 +167,7 @@ class RuleSpec(_Strict):
     """What to do. A method's name alone is short for `{method: name}`."""
 
 
-class RatesSpec(_Strict):
+class RatesSpec(Strict):
     """A share of tokens by kind of segment."""
 
     instruction: Rate | None = None
@@ -238,7 +184,7 @@ class RatesSpec(_Strict):
     """Of what the assistant said."""
 
 
-class BudgetSpec(_Strict):
+class BudgetSpec(Strict):
     """How many tokens a prompt may keep, and how they are shared out. One of `rate`, `tokens` and `fit`
     says how many; it is shared among the rules that say neither rate nor tokens themselves.
     """
@@ -292,7 +238,7 @@ class BudgetSpec(_Strict):
     stand (order)."""
 
 
-class FewShotSpec(_Strict):
+class FewShotSpec(Strict):
     """What counts as demonstrations (few-shot examples)."""
 
     named: bool = True
@@ -305,7 +251,7 @@ class FewShotSpec(_Strict):
     """So many pairs of user and assistant at the head of every conversation."""
 
 
-class RequestsSpec(_Strict):
+class RequestsSpec(Strict):
     """What a request may ask for, by `x-elision` headers and by marks in its texts."""
 
     allow: Several[Permission] = (Permission.OFF, Permission.AUDIT, Permission.EXPLAIN, Permission.MARKS)
@@ -315,7 +261,36 @@ class RequestsSpec(_Strict):
     """The least share of tokens that a request or a mark may ask to keep."""
 
 
-class PolicyFile(_Strict):
+class Unknown(StrEnum):
+    """What becomes of turns that began before the proxy saw their conversation."""
+
+    KEEP = "keep"
+    COMPRESS = "compress"
+
+
+class HistorySpec(HowSpec):
+    """What is done with a conversation's earlier turns, beside sending again what was sent before.
+    `method`, `rate` and the like are for turns that are shortened a second time; there a method or
+    a rate must be named.
+    """
+
+    unknown: Unknown = Unknown.KEEP
+    """keep: turns that began before the proxy saw them go out as they are; compress: they are
+    shortened as the rules say, for upstreams that bill a repeated prefix in full."""
+
+    older_than_turns: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Turns with more turns than these after them may be shortened a second time, once for all, where
+    that makes the bill smaller; never without it."""
+
+    step: Annotated[int, Field(ge=1, le=1000)] = 4
+    """So many such turns must have come together before the provider's prefix is broken for them."""
+
+    expected_turns: Annotated[int, Field(ge=0, le=200)] = 5
+    """Further requests that are expected to begin as one does: what has to pay, pays within these. 0
+    where every request stands alone: then no prompt is held above the provider's minimum."""
+
+
+class PolicyFile(Strict):
     """One team's policy file."""
 
     extends: str | None = None
@@ -339,6 +314,10 @@ class PolicyFile(_Strict):
 
     budget: BudgetSpec | None = None
     """How many tokens a prompt may keep; without it the rules alone say how far."""
+
+    history: Annotated[HistorySpec, BeforeValidator(_history_word)] = HistorySpec()
+    """What is done with earlier turns: keep, compress (those that the proxy has not seen before), or in
+    particular."""
 
     requests: RequestsSpec = RequestsSpec()
     """What requests may ask for."""
@@ -394,6 +373,7 @@ def build(file: PolicyFile, version: str, name: str, default_method: str) -> Pol
         FewShot(file.few_shot.named, file.few_shot.inside, file.few_shot.leading_pairs),
         _permissions(file.requests),
         file.keys,
+        history_of(file.history, default_method),
     )
 
 
@@ -435,6 +415,25 @@ def use_of(spec: UseSpec, default_method: str) -> Use:
         spec.min_tokens,
         spec.deadline_s,
         spec.mode,
+    )
+
+
+def history_of(spec: HistorySpec, default_method: str) -> History:
+    """Return what is done with earlier turns."""
+    how = Use(
+        spec.method or default_method,
+        spec.rate,
+        spec.tokens,
+        tuple(sorted(spec.options.items())),
+        spec.protect,
+        spec.min_tokens,
+    )
+    return History(
+        spec.unknown is Unknown.COMPRESS,
+        spec.older_than_turns,
+        spec.step,
+        Use() if spec.older_than_turns is None else how,
+        spec.expected_turns,
     )
 
 

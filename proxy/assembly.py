@@ -21,17 +21,17 @@ from elision.config.settings import Settings
 from elision.policies.model import KEEP
 from elision.proxy.admin import Readiness
 from elision.proxy.compress_endpoint import CompressEndpoint
+from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner, packaged_knowledge
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.reload import LivePolicies, PolicyWatch
 from elision.proxy.rewriter import Rewriter
-from elision.proxy.store import MemoryStore, Store
+from elision.proxy.store_tiers import Figures
+from elision.proxy.stores import open_store
 from elision.proxy.worker import CompressorClient, CompressorKeeper
 from elision.proxy.worker_process import WorkerOptions
-
-_MIB = 1024 * 1024
 
 
 class Background:
@@ -90,6 +90,7 @@ class PolicyParts:
         readiness: whether policies are carried out, with the reasons why not.
         live: the policies of this moment.
         watch: over their files.
+        kept: figures of what is kept.
     """
 
     rewriter: Rewriter
@@ -97,6 +98,7 @@ class PolicyParts:
     readiness: Callable[[], Readiness]
     live: LivePolicies
     watch: PolicyWatch
+    kept: Callable[[], Figures]
 
 
 async def with_policies(
@@ -125,10 +127,13 @@ async def with_policies(
     live = LivePolicies(policies)
     watch = watch_over(settings, live, follow)
     tasks.start(watch.run())
-    store = _store(settings)
+    opened = open_store(settings)
+    store, memory = opened.store, opened.memory
     stack.push_async_callback(store.close)
     pipeline = Pipeline(store, client, settings.cache.ttl_s)
     stack.push_async_callback(pipeline.close)
+    ledger = Ledger(store, memory, settings.cache.ttl_s)
+    stack.push_async_callback(ledger.close)
     counters = Counters(
         {pattern: str(path) for pattern, path in settings.tokenizers.items()}, settings.compressor.cache_dir
     )
@@ -142,11 +147,13 @@ async def with_policies(
             "methods": client.errors,
             "tokenizers": warming.errors,
             "policies": _state(live),
+            "shared_store": opened.state(),
         }
 
     planner = Planner(live, counters.counter_for, packaged_knowledge(settings.windows, settings.prefix_terms))
-    rewriter, compress = PolicyRewriter(planner, pipeline), CompressEndpoint(live, planner, pipeline)
-    return PolicyParts(rewriter, compress, readiness, live, watch)
+    rewriter = PolicyRewriter(planner, pipeline, ledger)
+    compress = CompressEndpoint(live, planner, pipeline, ledger)
+    return PolicyParts(rewriter, compress, readiness, live, watch, opened.figures)
 
 
 def watch_over(settings: Settings, live: LivePolicies, changed: Callable[[PolicySet], None]) -> PolicyWatch:
@@ -188,7 +195,7 @@ def worker_options(settings: Settings, socket: str) -> WorkerOptions:
 
 def methods_of(policies: PolicySet) -> tuple[Method, ...]:
     """Return every method that a policy may call, without repeats, in order of appearance."""
-    uses = [rule.use for policy in policies.all() for rule in policy.rules]
+    uses = [use for policy in policies.all() for use in (*(r.use for r in policy.rules), policy.history.use)]
     return tuple(dict.fromkeys(Method(use.method, use.options) for use in uses if use.method != KEEP))
 
 
@@ -218,11 +225,3 @@ class Warming:
 
     def _count_once(self, model: str) -> None:
         self._counters.counter_for(model).count("warm")
-
-
-def _store(settings: Settings) -> Store:
-    if settings.redis:
-        from elision.proxy.store_redis import RedisStore
-
-        return RedisStore.start(settings.redis)
-    return MemoryStore(settings.cache.memory_mib * _MIB)

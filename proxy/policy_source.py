@@ -25,7 +25,8 @@ from elision.config.strict_yaml import Document, parse_document, refusal, valida
 from elision.policies.model import Ability, Policy, TextKind
 from elision.policies.problems import Problem as PolicyProblem
 from elision.policies.problems import Severity, problems
-from elision.policies.schema import NAME_PATTERN, PolicyFile, build, merged
+from elision.policies.scalars import NAME_PATTERN
+from elision.policies.schema import HowSpec, PolicyFile, build, merged
 
 DEFAULT_TEAM = "default"
 _SUFFIX = ".yaml"
@@ -284,19 +285,21 @@ def _shared_keys(loaded: Mapping[str, _Loaded]) -> Iterator[str]:
 
 def _unusable(shape: PolicyFile) -> Iterator[Problem]:
     """Yield what the compressors do not take, which only they can tell."""
-    for index, rule in enumerate(shape.rules):
-        use = rule.use
+    hows: list[tuple[tuple[str | int, ...], HowSpec]] = [
+        (("rules", index, "use"), rule.use) for index, rule in enumerate(shape.rules)
+    ]
+    for place, how in (*hows, (("history",), shape.history)):
         try:
-            check_method(Method(use.method or DEFAULT_METHOD, tuple(sorted(use.options.items()))))
+            check_method(Method(how.method or DEFAULT_METHOD, tuple(sorted(how.options.items()))))
         except BadOption as error:
-            yield Problem(("rules", index, "use", "options"), str(error))
+            yield Problem((*place, "options"), str(error))
         except UnknownMethod:
             pass  # `keep`, or told already
-        for number, name in enumerate(use.protect or ()):
+        for number, name in enumerate(how.protect or ()):
             try:
                 check_classes((name,))
             except BadOption as error:
-                yield Problem(("rules", index, "use", "protect", number), str(error))
+                yield Problem((*place, "protect", number), str(error))
 
 
 def _policy_files(directory: Path) -> tuple[list[Path], list[str]]:

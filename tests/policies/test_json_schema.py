@@ -18,6 +18,8 @@ GOOD: list[dict[str, Any]] = [
     {"few_shot": {"leading_pairs": 2}, "keys": "sha256:" + "0" * 64},
     {"rules": [{"when": {"role": "user", "segment": ["context"], "header": {"a": "b"}}, "use": {}}]},
     {"rules": [{"use": {"method": "lossless", "protect": "code"}}], "requests": {"allow": "rate"}},
+    {"history": "compress"},
+    {"history": {"older_than_turns": 8, "method": "lossless", "protect": ["code"], "expected_turns": 0}},
 ]
 BAD: list[dict[str, Any]] = [
     {"rule": []},
@@ -28,6 +30,8 @@ BAD: list[dict[str, Any]] = [
     {"rules": [{"use": {"rate": 2}}]},
     {"rules": [{"use": {}, "when": {"segment": "system"}}]},
     {"budget": {"rate": 0.5, "min_rate": {"documents": 0.5}}},
+    {"history": "forget"},
+    {"history": {"older_than_turns": 0}},
 ]
 
 
@@ -52,6 +56,7 @@ def test_what_is_right_is_right_in_the_editor(data: dict[str, Any]) -> None:
         {"rules": [{"use": {"method": "zip"}}]},
         {"extends": "harsh"},
         {"rules": [{"use": {"protect": ["nouns"]}}]},
+        {"history": {"method": "zip"}},
     ],
 )
 def test_what_is_wrong_is_marked_in_the_editor(data: dict[str, Any]) -> None:

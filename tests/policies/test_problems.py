@@ -283,3 +283,59 @@ def test_what_costs_answers_is_warned_of(file: object, path: Path, says: str) ->
     [(where, message)] = found(file, Severity.WARNING)
     assert where == path
     assert says in message
+
+
+OLD: dict[str, Any] = {"older_than_turns": 8, "method": "selective_context", "rate": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("history", "path", "says"),
+    [
+        (
+            {"step": 2},
+            ("step",),
+            'step is for turns that are shortened a second time; say which, "older_than',
+        ),
+        ({"rate": 0.4, "unknown": "compress"}, ("rate",), "or remove it"),
+        ({**OLD, "method": "loseless"}, ("method",), 'did you mean "lossless"?'),
+        ({**OLD, "method": "keep"}, ("method",), "keep shortens nothing"),
+        ({**OLD, "tokens": 5}, ("tokens",), "exclude one another"),
+        ({**OLD, "method": "lossless"}, ("rate",), "lossless decides by itself"),
+        ({"older_than_turns": 8}, (), "selective_context must be told how far"),
+    ],
+)
+def test_how_old_turns_are_shortened_must_fit_together(
+    history: dict[str, Any], path: tuple[str, ...], says: str
+) -> None:
+    """No budget says how far: a second shortening has its own target."""
+    [(where, message)] = found({"budget": {"rate": 0.5}, "rules": [RULE], "history": history})
+    assert where == ("history", *path)
+    assert says in message
+
+
+def test_sound_words_on_history_are_no_problem() -> None:
+    """What is expected to pay is not warned of."""
+    rules = [{"use": HALF}]
+    for history in ("keep", {"expected_turns": 0}, {**OLD, "expected_turns": 9, "rate": 0.4}):
+        data = {"rules": rules, "history": history}
+        assert found(data) + found(data, Severity.WARNING) == []
+    lossless = {"older_than_turns": 8, "method": "lossless"}
+    assert found({"rules": rules, "history": lossless}, Severity.WARNING) == []
+
+
+def test_what_costs_more_than_it_saves_is_warned_of() -> None:
+    """Turns that the provider knows; steps that cannot pay within the turns expected; low rates."""
+    rules = [{"use": HALF}]
+    [(where, message)] = found({"rules": rules, "history": "compress"}, Severity.WARNING)
+    assert where == ("history", "unknown")
+    assert "it pays where there is no such cache" in message
+    late = {**OLD, "rate": 0.5}
+    [(where, message)] = found({"rules": rules, "history": late}, Severity.WARNING)
+    assert where == ("history", "rate")
+    assert "a step to 0.5 pays after 11 further turns, and 5 are expected" in message
+    low = {**OLD, "rate": 0.1}
+    [(where, message)] = found({"rules": rules, "history": low}, Severity.WARNING)
+    assert (where, "keeping 0.1 leaves little" in message) == (("history", "rate"), True)
+    never = {**OLD, "rate": 1.0}
+    [(_, message)] = found({"rules": rules, "history": never}, Severity.WARNING)
+    assert "a step to 1 pays never" in message

@@ -10,6 +10,7 @@ from elision.policies.model import (
     Budget,
     Endpoint,
     FewShot,
+    History,
     Kind,
     Mode,
     Permissions,
@@ -248,3 +249,58 @@ def test_a_files_rules_come_before_its_presets_and_replace_those_of_the_same_nam
     names = [rule.name for rule in build(both, "v", "n", "standard").rules]
     assert names == ["rule-1", "b", "a"]
     assert both.rules[1].use.method == "lossless"
+
+
+@pytest.mark.parametrize(
+    ("told", "history"),
+    [
+        ("keep", History()),
+        ("compress", History(compress_unknown=True)),
+        ({"expected_turns": 0}, History(expected_turns=0)),
+        (
+            {"older_than_turns": 8, "step": 3, "rate": 0.4, "options": {"b": 1, "a": 2}, "protect": "urls"},
+            History(
+                older_than_turns=8,
+                step=3,
+                use=Use("standard", 0.4, options=(("a", 2), ("b", 1)), protect=("urls",)),
+            ),
+        ),
+        (
+            {"unknown": "compress", "older_than_turns": 1, "method": "lossless", "min_tokens": 50},
+            History(compress_unknown=True, older_than_turns=1, use=Use("lossless", min_tokens=50)),
+        ),
+    ],
+)
+def test_earlier_turns_are_treated_as_the_file_says(told: object, history: History) -> None:
+    """By a word or in particular; a rate without a method is for the default one."""
+    assert meant({"history": told}).history == history
+
+
+def test_a_file_without_a_word_on_history_leaves_it_alone() -> None:
+    """Turns that are not known go out as they are, and nothing is shortened twice."""
+    assert meant({}).history == History()
+    assert (History().compress_unknown, History().older_than_turns) == (False, None)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "shorten",
+        {"older_than": 8},
+        {"older_than_turns": 0},
+        {"step": 0},
+        {"expected_turns": -1},
+        {"unknown": 1},
+    ],
+)
+def test_a_wrong_word_on_history_is_refused(told: object) -> None:
+    """Unknown words and keys, and numbers out of range."""
+    with pytest.raises(ValidationError):
+        read({"history": told})
+
+
+def test_a_files_history_takes_the_place_of_a_presets() -> None:
+    """As a whole: what is right for one method's old turns is not for another's."""
+    preset = read({"history": {"older_than_turns": 8, "rate": 0.4}})
+    assert merged(read({"history": {"expected_turns": 9}}), preset).history.older_than_turns is None
+    assert merged(read({}), preset).history.older_than_turns == 8

@@ -123,6 +123,20 @@ def test_what_a_compressor_would_refuse_is_refused_here(tmp_path: Path) -> None:
     assert second == "a.yaml:3:85: no protected class 'nmbers'; did you mean 'numbers'?"
 
 
+def test_how_old_turns_are_shortened_is_checked_where_it_stands(tmp_path: Path) -> None:
+    """Keys with the nearest valid one, options and protected classes, each with file, line and column."""
+    old = "history:\n  older_than_turns: 8\n  method: selective_context\n  rate: 0.4\n"
+    wrong = f"{old}  options: {{levl: word}}\n  protect: [urls, nmbers]\n"
+    first, second = problems(directory(tmp_path, default=f"{GOOD}{wrong}"))
+    assert first.startswith("default.yaml:7:12: ")
+    assert "levl" in first
+    assert second.startswith("default.yaml:8:19: ")
+    [line] = problems(directory(tmp_path, default=f"{GOOD}history: {{older_then_turns: 8}}\n"))
+    assert line == 'default.yaml:3:11: unknown key "older_then_turns"; did you mean "older_than_turns"?'
+    [line] = problems(directory(tmp_path, default=f"{GOOD}history: shorten\n"))
+    assert line.startswith("default.yaml:3:10: must be keep, compress, or a mapping such as")
+
+
 def test_a_directory_that_cannot_serve_is_the_operators_error(tmp_path: Path) -> None:
     """It is missing, empty, a file, or has files that would be overlooked."""
     assert "not a readable directory" in problems(tmp_path / "none")[0]
