@@ -27,6 +27,7 @@ from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.routing import Route, Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
+from elision.proxy.stores import check_sealing
 from elision.proxy.teams import Teams, TrustedHeader
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 
@@ -41,11 +42,14 @@ def serve(settings: Settings) -> int:
         settings: everything that is set, `with_upstreams`.
 
     Raises:
-        ConfigError: a policy file is wrong.
+        ConfigError: a policy file is wrong, or a package is missing that the settings need.
     """
     ignore_hangup()
     allow_files()
     logs.configure(settings.log.format, settings.log.level)
+    check_sealing(settings.cache)
+    if settings.redis is not None and settings.cache.path is not None:
+        logging.getLogger("elision.app").warning("cache.path is not used: what is kept is kept in Redis.")
     policies = policies_of(settings)
     if settings.workers > 1:
         from elision.proxy.workers import supervise
@@ -157,7 +161,7 @@ async def _handler(
 
         parts = await with_policies(settings, policies, socket, stack)
     on_hangup(parts.watch.reload_soon if parts is not None else _nothing_to_reload)
-    metrics = Metrics(parts.live if parts is not None else None)
+    metrics = Metrics(parts.live, parts.kept) if parts is not None else Metrics()
     return Handler(
         Deps(
             upstreams=upstreams,

@@ -115,9 +115,10 @@ def serve(
         "redis": redis,
         "workers": workers,
     }
+    from elision.config.cache_keys import with_cache_keys
     from elision.config.settings import with_upstreams
 
-    merged = with_upstreams(settings_of(settings, flags), os.environ)
+    merged = with_cache_keys(with_upstreams(settings_of(settings, flags), os.environ), os.environ)
     from elision.proxy.app import serve as serve_forever
 
     return serve_forever(merged)

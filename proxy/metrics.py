@@ -6,11 +6,12 @@ statuses and reasons: never a text, a key, or a name that a client made up.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from elision.proxy.policy_source import DEFAULT_TEAM
 from elision.proxy.records import RequestRecord
+from elision.proxy.store_tiers import Figures
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -31,10 +32,14 @@ class Metrics:
 
     Args:
         policies: None where there are none.
+        kept: returns the figures of what is kept.
     """
 
-    def __init__(self, policies: PolicyState | None = None) -> None:
+    def __init__(
+        self, policies: PolicyState | None = None, kept: Callable[[], Figures] | None = None
+    ) -> None:
         self._policies = policies
+        self._kept = kept
         self._requests: Counter[tuple[str, str, str]] = Counter()
         self._tokens: Counter[tuple[str, str, str]] = Counter()
         self._bypasses: Counter[tuple[str, str]] = Counter()
@@ -97,3 +102,40 @@ class Metrics:
                 "1 while the newest policy files are refused and older ones apply.",
                 value=int(bool(self._policies.problems)),
             )
+        if self._kept is not None:
+            yield from _of_store(self._kept())
+
+
+def _of_store(figures: Figures) -> "Iterator[Metric]":
+    """Yield what a store has counted, by level and kind of value."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    counters: list[tuple[str, str, tuple[str, ...], Mapping[tuple[str, ...], int]]] = [
+        ("hits", "Values found.", ("level", "kind"), dict(figures.hits)),
+        ("misses", "Values found on no level.", ("kind",), _alone(figures.misses)),
+        (
+            "failures",
+            "Times that a level was of no use, or a value damaged.",
+            ("level", "reason"),
+            dict(figures.failures),
+        ),
+        ("evictions", "Values that had to make room.", ("level",), _alone(figures.evictions)),
+    ]
+    for name, told, labels, counts in counters:
+        counter = CounterMetricFamily(f"elision_cache_{name}", told, labels=labels)
+        for values, count in counts.items():
+            counter.add_metric(values, count)
+        yield counter
+    held = GaugeMetricFamily("elision_cache_held_bytes", "Bytes that values take.", labels=("level",))
+    troubled = GaugeMetricFamily(
+        "elision_cache_troubled", "1 while a shared level is of no use.", labels=("level",)
+    )
+    for level, held_bytes in figures.held_bytes.items():
+        held.add_metric((level,), held_bytes)
+    for level, trouble in figures.trouble.items():
+        troubled.add_metric((level,), int(bool(trouble)))
+    yield from (held, troubled)
+
+
+def _alone(counts: Mapping[str, int]) -> dict[tuple[str, ...], int]:
+    return {(value,): count for value, count in counts.items()}

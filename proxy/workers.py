@@ -23,6 +23,7 @@ from elision.proxy import app, logs
 from elision.proxy.assembly import Background, CompressorHost, watch_over
 from elision.proxy.policy_source import PolicySet
 from elision.proxy.reload import LivePolicies
+from elision.proxy.stores import with_shared_file
 
 _LOOK_EVERY_S = 0.1
 _LAST_WORDS_S = 5.0
@@ -37,7 +38,7 @@ async def supervise(settings: Settings, policies: PolicySet | None) -> int:
     except OSError as error:
         return app.cannot_listen(settings, error)
     with holder, tempfile.TemporaryDirectory(prefix="elision-") as folder:
-        settings = replace(settings, port=holder.getsockname()[1])
+        settings = with_shared_file(replace(settings, port=holder.getsockname()[1]), Path(folder))
         path = str(Path(folder) / "compressor.sock")
         async with Background() as tasks:
             live = None if policies is None else LivePolicies(policies)

@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from elision.proxy.metrics import Metrics
 from elision.proxy.records import Report, RequestRecord
+from elision.proxy.store_tiers import Figures
 
 SEARCH = Report("search", "rag@1", "enforce", tokens_before=100, tokens_after=40, bypass=("deadline",))
 
@@ -56,3 +57,24 @@ def test_refused_policies_are_told() -> None:
     assert value(metrics, "elision_policy_refusals_total") == 2
     assert value(metrics, "elision_policy_refused") == 1
     assert value(Metrics(Refusing(problems=())), "elision_policy_refused") == 0
+
+
+def test_what_is_kept_is_told_by_level_and_kind() -> None:
+    """Hits, misses, failures with their reasons, sizes, and whether a shared level is in trouble."""
+    kept = Figures(
+        hits={("memory", "message"): 5, ("disk", "outcome"): 2},
+        misses={"scores": 3},
+        failures={("disk", "full"): 4},
+        held_bytes={"memory": 100, "disk": 200},
+        evictions={"memory": 6},
+        trouble={"disk": "full", "redis": ""},
+    )
+    metrics = Metrics(kept=lambda: kept)
+    assert value(metrics, "elision_cache_hits_total", level="memory", kind="message") == 5
+    assert value(metrics, "elision_cache_hits_total", level="disk", kind="outcome") == 2
+    assert value(metrics, "elision_cache_misses_total", kind="scores") == 3
+    assert value(metrics, "elision_cache_failures_total", level="disk", reason="full") == 4
+    assert value(metrics, "elision_cache_held_bytes", level="disk") == 200
+    assert value(metrics, "elision_cache_evictions_total", level="memory") == 6
+    assert value(metrics, "elision_cache_troubled", level="disk") == 1
+    assert value(metrics, "elision_cache_troubled", level="redis") == 0
