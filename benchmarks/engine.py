@@ -34,6 +34,7 @@ from elision.policies.languages import language
 from elision.policies.model import Kind, Mode, Policy, Rule, TextKind, Use, When
 from elision.policies.text_kinds import text_kind
 from elision.proxy.app import settle_garbage
+from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
@@ -157,9 +158,9 @@ async def added_ms(
     use = Use(method.name, rate=0.5, options=method.options)
     rule = Rule("context", When(segment=(Kind.CONTEXT,)), use)
     policy = Policy("bench", "1", Mode.ENFORCE, PATIENT_S, (rule,))
-    rewriter = PolicyRewriter(
-        Planner(Always(policy), counters.counter_for), Pipeline(MemoryStore(1 << 28), client)
-    )
+    memory = MemoryStore(1 << 28)
+    planner = Planner(Always(policy), counters.counter_for)
+    rewriter = PolicyRewriter(planner, Pipeline(memory, client), Ledger(memory, memory))
 
     async def one(text: str, cache: str) -> float:
         said = [{"role": "user", "content": f"{text}\n\nWhat does this say of classes?"}]

@@ -24,11 +24,12 @@ from elision.policies.engine import make_plan
 from elision.policies.model import Endpoint, Facts, Policy, Senses
 from elision.proxy.app import settle_garbage
 from elision.proxy.bodies import parse
+from elision.proxy.fates import made_of
 from elision.proxy.headers import Headers
 from elision.proxy.memo import Memo
 from elision.proxy.planner import FACTS, Planned, Planner, Seen, packaged_knowledge
-from elision.proxy.policy_rewriter import report_of
 from elision.proxy.policy_source import load_preset, preset_names
+from elision.proxy.reports import report_of
 from elision.proxy.rewriter import Ask
 
 T = TypeVar("T")
@@ -137,7 +138,9 @@ def in_steps(body: bytes, policy: Policy, seen: Seen) -> dict[str, float]:
     facts = Facts(model=found.model)
     plan = clock.timed("rules and budget", lambda: make_plan(policy, segments, facts, seen.senses))
     planned = Planned("", policy, found, plan, "", segments, facts, seen.senses)
-    clock.timed("headers", lambda: report_of(planned, ()).headers())
+    clock.timed(
+        "headers", lambda: report_of(planned, made_of(plan, plan.decisions, ()).values(), ()).headers()
+    )
     return clock.spent
 
 

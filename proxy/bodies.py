@@ -37,9 +37,26 @@ _LIMITS = {
 }
 _CALL_ITEMS = frozenset(("function_call", "custom_tool_call"))
 _COUNT = re.compile(rb"[1-9]\d{0,8}")
+# Items that are neither a message nor a tool's output, and yet the client's.
+_ANSWERED = {"mcp_approval_response": "user"}
+# What the Responses API goes on from, where the conversation is kept by the provider.
+_THREADS = ("previous_response_id", "conversation")
 
 Range = tuple[int, int]
 Members = Mapping[str, Value]
+
+
+class Message(NamedTuple):
+    """One message of a conversation, or one item or prompt: `body[start:end]`. Bodies have thousands.
+
+    Attributes:
+        role: whose it is: `assistant` where the model made it, `tool` where a tool answered, "" where
+            nothing says whose.
+    """
+
+    start: int
+    end: int
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +71,8 @@ class Body:
         texts: every text, in the order in which the model reads them.
         ranges: byte range of each text's JSON string in `raw`, quotes included.
         others: byte ranges of what the model reads beside texts: tools, schemas, tool calls.
+        messages: every message; the texts' `message` is the index of theirs.
+        thread: JSON of what names the conversation that the provider keeps and this goes on; b"" for none.
     """
 
     raw: bytes
@@ -64,6 +83,8 @@ class Body:
     texts: tuple[PromptText, ...]
     ranges: tuple[Range, ...]
     others: tuple[Range, ...] = ()
+    messages: tuple[Message, ...] = ()
+    thread: bytes = b""
 
     def read_beside_texts(self) -> str:
         """Return the JSON that the model reads beside texts, for an estimate of its tokens."""
@@ -111,8 +132,8 @@ def parse(body: bytes, endpoint: Endpoint) -> Body:
         raise NotCarriedError("malformed_body") from error
     stream = "stream" in members and bytes(members["stream"].raw) == b"true"
     limit = _limit(members, _LIMITS[endpoint])
-    texts, ranges = tuple(reader.texts), tuple(reader.ranges)
-    return Body(body, endpoint, model or "", stream, limit, texts, ranges, tuple(reader.others))
+    found = (tuple(reader.texts), tuple(reader.ranges), tuple(reader.others), tuple(reader.messages))
+    return Body(body, endpoint, model or "", stream, limit, *found, _thread(endpoint, members))
 
 
 def splice(body: Body, replaced: Mapping[int, str]) -> bytes:
@@ -142,6 +163,7 @@ class _Reader:
         self.texts: list[PromptText] = []
         self.ranges: list[Range] = []
         self.others: list[Range] = []
+        self.messages: list[Message] = []
 
     def read(self, endpoint: Endpoint, members: Members) -> None:
         """Collect what a body's members hold."""
@@ -190,10 +212,18 @@ class _Reader:
         if "messages" not in members:
             raise NotCarriedError("no_messages")
         self._beside(members, ("tools", "functions", "response_format"))
-        for number, fields in enumerate(carry.objects(self.body, members["messages"])):
+        for number, (start, end, fields) in enumerate(carry.objects(self.body, members["messages"])):
             self._beside(fields, ("tool_calls", "function_call"))
-            if "role" in fields and _SIGNED.isdisjoint(fields):
-                role = carry.text(fields["role"])
+            is_signed = not _SIGNED.isdisjoint(fields)
+            role = (
+                ""
+                if "role" not in fields
+                else self._role(fields)
+                if is_signed
+                else carry.text(fields["role"])
+            )
+            self.messages.append(Message(start, end, role))
+            if "role" in fields and not is_signed:
                 name = carry.text_or_none(self.body, fields.get("name")) or ""
                 seen = _Seen(f"/messages/{number}/content", number, role, name)
                 self._content(fields.get("content"), seen)
@@ -204,12 +234,12 @@ class _Reader:
             raise NotCarriedError("no_prompt")
         prompt = members["prompt"]
         if carry.begins(self.body, prompt, b'"'):
-            self._content(prompt, _Seen("/prompt", 0, "user"))
+            self._whole(prompt, _Seen("/prompt", 0, "user"))
         elif carry.begins(self.body, prompt, b"["):
             for number, item in enumerate(carry.items(self.body, prompt)):
                 if not carry.begins(self.body, item, b'"'):
                     break  # token ids, of which there may be very many
-                self._content(item, _Seen(f"/prompt/{number}", number, "user"))
+                self._whole(item, _Seen(f"/prompt/{number}", number, "user"))
 
     def _responses(self, members: Members) -> None:
         """Read instructions, which the model reads first, and input."""
@@ -218,26 +248,49 @@ class _Reader:
         self._beside(members, ("tools", "text"))
         instructions, given = members.get("instructions"), members.get("input")
         if instructions is not None and carry.begins(self.body, instructions, b'"'):
-            self._content(instructions, _Seen("/instructions", 0, "system"))
+            self._whole(instructions, _Seen("/instructions", 0, "system"))
         first = len(self.texts)
         if given is not None and carry.begins(self.body, given, b'"'):
-            self._content(given, _Seen("/input", first, "user"))
+            self._whole(given, _Seen("/input", first, "user"))
         elif given is not None and carry.begins(self.body, given, b"["):
-            for number, fields in enumerate(carry.objects(self.body, given)):
-                self._item(fields, f"/input/{number}", first + number)
+            for number, (start, end, fields) in enumerate(carry.objects(self.body, given)):
+                kind = carry.text_or_none(self.body, fields.get("type")) or "message"
+                self.messages.append(Message(start, end, self._whose(kind, fields)))
+                self._item(kind, fields, f"/input/{number}", first + number)
 
-    def _item(self, fields: Members, place: str, message: int) -> None:
+    def _whole(self, value: Value, seen: _Seen) -> None:
+        """Collect a string that is a message by itself."""
+        self.messages.append(Message(value.start, value.end, seen.role))
+        self._content(value, seen)
+
+    def _role(self, fields: Members) -> str:
+        return carry.text_or_none(self.body, fields.get("role")) or ""
+
+    def _whose(self, kind: str, fields: Members) -> str:
+        """Return whose an item of a response's input is; what is no message and no answer the model made."""
+        if kind == "message":
+            return self._role(fields)
+        return "tool" if kind.endswith(_OUTPUT) else _ANSWERED.get(kind, "assistant")
+
+    def _item(self, kind: str, fields: Members, place: str, message: int) -> None:
         """Read one item of a response's input: a message, or what a tool answered."""
-        kind = carry.text_or_none(self.body, fields.get("type"))
         if kind in _CALL_ITEMS:
             self._beside(fields, ("name", "arguments", "input"))
         if not _SIGNED.isdisjoint(fields):
             return
-        if kind is not None and kind.endswith(_OUTPUT):
+        if kind.endswith(_OUTPUT):
             self._content(fields.get("output"), _Seen(f"{place}/output", message, "tool"))
-        elif kind in (None, "message") and "role" in fields:
+        elif kind == "message" and "role" in fields:
             role = carry.text(fields["role"])
             self._content(fields.get("content"), _Seen(f"{place}/content", message, role))
+
+
+def _thread(endpoint: Endpoint, members: Members) -> bytes:
+    """Return the JSON of the response or conversation that a request goes on from."""
+    if endpoint is not Endpoint.RESPONSES:
+        return b""
+    named = (bytes(members[name].raw) for name in _THREADS if name in members)
+    return b"".join(msgspec.json.format(raw, indent=-1) for raw in named if raw != b"null")
 
 
 def _limit(members: Members, names: tuple[str, ...]) -> int | None:

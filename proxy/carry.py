@@ -41,6 +41,14 @@ class Value(NamedTuple):
     raw: msgspec.Raw
 
 
+class Object(NamedTuple):
+    """One JSON object in a body: `body[start:end]`."""
+
+    start: int
+    end: int
+    members: dict[str, Value]
+
+
 def whole(body: bytes) -> Value:
     """Return a body as a value; what is wrong with it shows when it is read."""
     return Value(_after(_BLANK, body, 0), len(body), msgspec.Raw(body))
@@ -59,16 +67,17 @@ def members(body: bytes, value: Value) -> dict[str, Value]:
     return _scanned(body, value.start, _decoded(value, _OBJECT))[0]
 
 
-def objects(body: bytes, value: Value) -> list[dict[str, Value]]:
-    """Return the members of each object in an array of objects.
+def objects(body: bytes, value: Value) -> list[Object]:
+    """Return the members of each object in an array of objects, with the objects' byte ranges.
 
     Raises: as `members`; also where an item is no object.
     """
-    found: list[dict[str, Value]] = []
-    at = value.start + 1
+    found: list[Object] = []
+    end = value.start + 1
     for raws in _decoded(value, _OBJECTS):
-        fields, at = _scanned(body, _after(_BETWEEN, body, at), raws)
-        found.append(fields)
+        start = _after(_BETWEEN, body, end)
+        fields, end = _scanned(body, start, raws)
+        found.append(Object(start, end, fields))
     return found
 
 

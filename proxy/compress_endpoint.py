@@ -16,9 +16,11 @@ import msgspec
 
 from elision.policies.model import Decision, Mode, Policy, Use
 from elision.proxy import carry
+from elision.proxy.bodies import Body
 from elision.proxy.carry import NotCarriedError, Value
 from elision.proxy.errors import RequestError
 from elision.proxy.headers import Headers, value_of
+from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planned, Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
@@ -56,12 +58,14 @@ class CompressEndpoint:
         policies: whose teams may ask.
         planner: body to plan.
         pipeline: plan to outcomes.
+        ledger: what was answered before; it is answered again, so that a conversation's prefix stays.
     """
 
-    def __init__(self, policies: PolicyLookup, planner: Planner, pipeline: Pipeline) -> None:
+    def __init__(self, policies: PolicyLookup, planner: Planner, pipeline: Pipeline, ledger: Ledger) -> None:
         self._policies = policies
         self._planner = planner
         self._pipeline = pipeline
+        self._ledger = ledger
 
     def takes(self, ask: Ask) -> bool:
         """Return whether a request is one that is answered here."""
@@ -78,8 +82,12 @@ class CompressEndpoint:
         if not self._planner.wants(ask):
             rewrite = Rewrite(body, False, Report(team=ask.team, mode=Mode.OFF))
         else:
-            planner = Pinned(self._planner, config.frozen_message_count)
-            rewrite = await PolicyRewriter(planner, self._pipeline).rewrite(body, ask)
+            frozen = config.frozen_message_count
+            planner = Pinned(self._planner, frozen)
+            rewriter = PolicyRewriter(planner, self._pipeline, self._ledger, frozen=frozen)
+            rewrite = await rewriter.rewrite(body, ask)
+        if rewrite.receipt is not None:
+            rewrite.receipt.sent()
         if rewrite.answer is not None:
             return rewrite.answer, rewrite.report
         if rewrite.changed:
@@ -103,11 +111,11 @@ class Pinned:
         """Return whether the team's policy looks into this request."""
         return self.planner.wants(ask)
 
-    def deadline_s(self, team: str) -> float:
-        """Return how many seconds the team's requests may be held up."""
-        return self.planner.deadline_s(team)
+    def policy(self, team: str) -> Policy | None:
+        """Return the policy that the team's requests are planned by now."""
+        return self.planner.policy(team)
 
-    def plan(self, body: bytes, ask: Ask, until: float = inf) -> Planned | None:
+    def plan(self, body: bytes | Body, ask: Ask, until: float = inf) -> Planned | None:
         """Return the plan without what it would do to the first messages."""
         planned = self.planner.plan(body, ask, until)
         if planned is None or not self.messages:

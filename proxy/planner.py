@@ -170,12 +170,11 @@ class Planner:
         wish, _ = permitted(wish_of(ask.headers), policy.permissions)
         return wish.mode is not Mode.OFF
 
-    def deadline_s(self, team: str) -> float:
-        """Return how many seconds the team's requests may be held up; 0 without a policy."""
-        policy = self._policies.for_team(team)
-        return policy.deadline_s if policy is not None else 0.0
+    def policy(self, team: str) -> Policy | None:
+        """Return the policy that the team's requests are planned by now, None where there is none."""
+        return self._policies.for_team(team)
 
-    def plan(self, body: bytes, ask: Ask, until: float = inf) -> Planned | None:
+    def plan(self, body: bytes | Body, ask: Ask, until: float = inf) -> Planned | None:
         """Return what is to be done with a body, None where the team has no policy.
 
         Args:
@@ -190,7 +189,7 @@ class Planner:
         endpoint = endpoint_of(ask.method, ask.path)
         if policy is None or endpoint is None:
             return None
-        found = parse(body, endpoint)
+        found = body if isinstance(body, Body) else parse(body, endpoint)
         told = wish_of(ask.headers)
         granted, notes = permitted(told, policy.permissions)
         facts = self._facts(found, ask, told[0])

@@ -1,30 +1,41 @@
-"""The rewriter that applies policies: plan, compress, splice, report.
+"""The rewriter that applies policies: plan, recall what was sent before, compress the rest, splice, report.
 
-It is the one place that turns any failure of ours into the original body and a counted reason.
+It is the one place that turns any failure of ours into a body that may go out, and a counted reason:
+what was sent before is sent again, all else goes as the client sent it; where even that fails, all of it.
 """
 
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from math import inf
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from elision.compressors.base import Outcome
-from elision.policies.model import Decision, Mode, Plan
-from elision.proxy.bodies import splice
+from elision.policies.model import Decision, Kind, Mode, Plan, Policy
+from elision.proxy.bodies import Body, deployment_of, endpoint_of, parse, splice
 from elision.proxy.carry import NotCarriedError
 from elision.proxy.errors import where
 from elision.proxy.explanation import plan_row
+from elision.proxy.fates import left_alone, made_of
+from elision.proxy.ledger import Conversation, Ledger, Made, Recalled, Settled
+from elision.proxy.ledger_chain import Origin, last_answer
+from elision.proxy.ledger_entries import Figures
 from elision.proxy.pipeline import Fate, Pipeline
 from elision.proxy.planner import Planned
 from elision.proxy.records import Report
+from elision.proxy.reports import report_of, report_with, report_without_plan
 from elision.proxy.rewriter import Ask, Rewrite
+from elision.proxy.wishes import permitted, wish_of
+
+T = TypeVar("T")
+_Look = tuple[Planned | None, Conversation | None]
 
 _PLANNED_ON_LOOP_BYTES = 8 * 1024
+_READ_ON_LOOP_BYTES = 1024 * 1024
+"""Reading a body of this size takes some 10 ms; a thread for it may not be free when it is needed."""
 
 
 class Planning(Protocol):
@@ -34,11 +45,11 @@ class Planning(Protocol):
         """Return whether a request's body is to be looked into."""
         ...
 
-    def deadline_s(self, team: str) -> float:
-        """Return how many seconds the team's requests may be held up."""
+    def policy(self, team: str) -> Policy | None:
+        """Return the policy that the team's requests are planned by now."""
         ...
 
-    def plan(self, body: bytes, ask: Ask, until: float = inf) -> Planned | None:
+    def plan(self, body: bytes | Body, ask: Ask, until: float = inf) -> Planned | None:
         """Return what is to be done with a body, None where the team has no policy.
 
         Raises: TimeoutError if it would go on after `until`, by the clock of `time.monotonic`.
@@ -52,11 +63,18 @@ class PolicyRewriter:
     Args:
         planner: body to plan.
         pipeline: plan to outcomes.
+        ledger: what was sent before.
+        frozen: the client keeps the conversation itself, and wants so many of its first messages left
+            alone, all others shortened; None: as the policy's `history` has it.
     """
 
-    def __init__(self, planner: Planning, pipeline: Pipeline) -> None:
+    def __init__(
+        self, planner: Planning, pipeline: Pipeline, ledger: Ledger, *, frozen: int | None = None
+    ) -> None:
         self._planner = planner
         self._pipeline = pipeline
+        self._ledger = ledger
+        self._frozen = frozen
         self._log = logging.getLogger("elision.rewriter")
 
     def wants(self, ask: Ask) -> bool:
@@ -65,106 +83,130 @@ class PolicyRewriter:
 
     async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         """Return the shortened body, or the client's with the reason why."""
+        reasons: list[str] = []
+        done = await self._tried(self._rewritten(body, ask), reasons)
+        if done is None:
+            done = await self._tried(self._repeated(body, ask, reasons), reasons)
+        return done or Rewrite(body, False, Report(team=ask.team, bypass=tuple(sorted(set(reasons)))))
+
+    async def _tried(self, work: Awaitable[T], reasons: list[str]) -> T | None:
+        """Return what is made, or None with one more reason why not."""
         try:
-            return await self._rewritten(body, ask)
+            return await work
         except NotCarriedError as error:
-            return Rewrite(body, False, Report(team=ask.team, bypass=(str(error),)))
+            reasons.append(str(error))
+        except TimeoutError:
+            reasons.append("deadline")
         except Exception as error:  # noqa: BLE001  whatever fails here must not fail the request
-            self._log.error("A request goes on as it was: %s", where(error))
-            return Rewrite(body, False, Report(team=ask.team, bypass=("internal_error",)))
+            self._log.error("A request goes on without what failed: %s", where(error))
+            reasons.append("internal_error")
+        return None
 
     async def _rewritten(self, body: bytes, ask: Ask) -> Rewrite:
         started = time.monotonic()
-        try:
-            planned = await self._planned(body, ask)
-        except TimeoutError:
-            return Rewrite(body, False, Report(team=ask.team, bypass=("deadline",)))
+        planned, conversation = await self._looked(body, ask)
         if planned is None:
             return Rewrite(body, False, Report(team=ask.team))
-        plan = planned.plan
         if planned.explain:
             shown = msgspec.json.encode(plan_row(planned))
-            return Rewrite(body, False, report_of(planned, ()), answer=shown)
-        spent_s = time.monotonic() - started
-        fates = (
-            await self._pipeline.run(plan, planned.facts.model, ask.team, spent_s) if plan.compresses else []
-        )
-        report = report_of(planned, fates)
-        replaced = replaced_texts(plan, fates)
-        if not replaced:
-            return Rewrite(body, False, report)
-        return Rewrite(splice(planned.body, replaced), True, report)
+            report = report_of(planned, made_of(planned.plan, planned.plan.decisions, ()).values(), ())
+            return Rewrite(body, False, report, answer=shown)
+        if conversation is None:
+            return await self._audited(planned, started)
+        model, team = planned.facts.model, ask.team
+        current = last_answer(conversation.body.messages)
+        hoped = [decision for decision in planned.plan.decisions if decision.segment.message >= current]
+        recalled = await self._ledger.recall(conversation, self._pipeline.wanted(hoped, model, team))
+        kept, decided = self._divided(planned, recalled)
+        tail = replace(planned.plan, decisions=tuple(decided))
+        fates = await self._fates(tail, model, team, started, recalled.others)
+        made = made_of(planned.plan, [*left_alone(kept), *decided], fates)
+        settled = self._ledger.settle(recalled, made)
+        unknown = {decision.segment.message for decision in kept}
+        return _spliced(settled, report_with(planned, recalled, settled, unknown, fates))
 
-    async def _planned(self, body: bytes, ask: Ask) -> Planned | None:
-        """Plan; larger bodies in a thread, which is left behind at the policy's deadline, and ends soon."""
+    async def _audited(self, planned: Planned, started: float) -> Rewrite:
+        """Carry out a plan without sending more of it than that our tags are taken out."""
+        plan = planned.plan
+        fates = await self._fates(plan, planned.facts.model, planned.team, started, {})
+        made = made_of(plan, plan.decisions, fates)
+        texts = {place: sent.text for told in made.values() for place, sent in told.sent.items()}
+        return Rewrite(splice(planned.body, texts), bool(texts), report_of(planned, made.values(), fates))
+
+    async def _fates(
+        self, plan: Plan, model: str, team: str, started: float, known: Mapping[bytes, bytes | None]
+    ) -> list[Fate]:
+        if not plan.compresses:
+            return []
+        return await self._pipeline.run(plan, model, team, time.monotonic() - started, known)
+
+    def _divided(self, planned: Planned, recalled: Recalled) -> tuple[list[Decision], list[Decision]]:
+        """Return the decisions about unknown history, which do not count, and those about what is new."""
+        tail = 0
+        if self._frozen is None and not planned.policy.history.compress_unknown:
+            tail = recalled.tail({s.message for s in planned.segments if s.kind is Kind.DEMONSTRATIONS})
+        kept: list[Decision] = []
+        decided: list[Decision] = []
+        for decision in planned.plan.decisions:
+            at = decision.segment.message
+            if at >= recalled.conversation.pinned and at not in recalled.known:
+                (kept if at < tail else decided).append(decision)
+        return kept, decided
+
+    async def _repeated(self, body: bytes, ask: Ask, reasons: Sequence[str]) -> Rewrite | None:
+        """Send again what was sent before, and all else as it came; None where that is not ours to do."""
+        policy = self._planner.policy(ask.team)
+        if policy is None or policy.mode is not Mode.ENFORCE:
+            return None
+        wish, _ = permitted(wish_of(ask.headers), policy.permissions)
+        if wish.mode is not None or wish.explain:
+            return None
+        if len(body) <= _READ_ON_LOOP_BYTES:
+            conversation = self._read(body, ask, policy)
+        else:
+            async with asyncio.timeout(policy.deadline_s):
+                conversation = await asyncio.to_thread(self._read, body, ask, policy)
+        recalled = await self._ledger.recall(conversation)
+        left = Made({}, Figures(reasons=tuple(reasons)))
+        unknown = set(range(conversation.pinned, len(conversation))) - recalled.known.keys()
+        settled = self._ledger.settle(recalled, dict.fromkeys(unknown, left))
+        return _spliced(settled, report_without_plan(ask.team, policy, settled, reasons))
+
+    async def _looked(self, body: bytes, ask: Ask) -> _Look:
+        """Parse and plan; larger bodies in a thread, which is left behind at the deadline, and ends soon."""
+        policy = self._planner.policy(ask.team)
+        if policy is None:
+            return None, None
         if len(body) <= _PLANNED_ON_LOOP_BYTES:
-            return self._planner.plan(body, ask)
-        deadline_s = self._planner.deadline_s(ask.team)
-        async with asyncio.timeout(deadline_s):
-            until = time.monotonic() + deadline_s
-            return await asyncio.to_thread(self._planner.plan, body, ask, until=until)
+            return self._look(body, ask)
+        async with asyncio.timeout(policy.deadline_s):
+            until = time.monotonic() + policy.deadline_s
+            return await asyncio.to_thread(self._look, body, ask, until)
+
+    def _look(self, body: bytes, ask: Ask, until: float = inf) -> _Look:
+        """Return the plan, and the conversation if it is carried out; None for what there is not."""
+        endpoint = endpoint_of(ask.method, ask.path)
+        if endpoint is None:
+            return None, None
+        planned = self._planner.plan(parse(body, endpoint), ask, until=until)
+        if planned is None or planned.explain or planned.plan.mode is not Mode.ENFORCE:
+            return planned, None
+        return planned, self._conversation(planned.body, ask, planned.policy)
+
+    def _read(self, body: bytes, ask: Ask, policy: Policy) -> Conversation:
+        endpoint = endpoint_of(ask.method, ask.path)
+        if endpoint is None:
+            raise NotCarriedError("unknown_path")
+        return self._conversation(parse(body, endpoint), ask, policy)
+
+    def _conversation(self, body: Body, ask: Ask, policy: Policy) -> Conversation:
+        wish, _ = permitted(wish_of(ask.headers), policy.permissions)
+        apart = "" if self._frozen is None else "compress"
+        origin = Origin(ask.upstream, body.model or deployment_of(ask.path), wish.rate, apart)
+        return self._ledger.conversation(body, origin, ask.team, policy.label, self._frozen or 0)
 
 
-def replaced_texts(plan: Plan, fates: Sequence[Fate]) -> dict[int, str]:
-    """Return the new text of each body text that changes, by its index.
-
-    In audit only our own inline tags are taken out. A text of which nothing would be left stays.
-    """
-    by_decision = {id(fate.decision): fate for fate in fates}
-    parts: dict[int, list[str]] = defaultdict(list)
-    changed: set[int] = set()
-    for decision in plan.decisions:
-        segment = decision.segment
-        text = segment.text
-        if segment.tag or (decision.drops and _enforced(plan, decision)):
-            text = ""
-        elif _enforced(plan, decision) and (outcome := _outcome_of(by_decision.get(id(decision)))):
-            text = outcome.text
-        parts[segment.source].append(text)
-        if text is not segment.text:
-            changed.add(segment.source)
-    joined = {source: "".join(parts[source]) for source in changed}
-    return {source: text for source, text in joined.items() if text.strip()}
-
-
-def _enforced(plan: Plan, decision: Decision) -> bool:
-    return plan.mode is Mode.ENFORCE and decision.mode is Mode.ENFORCE
-
-
-def _outcome_of(fate: Fate | None) -> Outcome | None:
-    return fate.outcome if fate is not None and fate.shortened else None
-
-
-def report_of(planned: Planned, fates: Sequence[Fate]) -> Report:
-    """Return the figures of a plan that was carried out. Our own inline tags count nowhere."""
-    plan = planned.plan
-    by_decision = {id(fate.decision): fate for fate in fates}
-    before: dict[str, int] = defaultdict(int)
-    after: dict[str, int] = defaultdict(int)
-    audited = 0
-    for decision in plan.decisions:
-        kind, tokens = decision.segment.kind, decision.segment.tokens
-        if decision.segment.tag:
-            continue
-        saved = tokens if decision.drops else 0
-        if outcome := _outcome_of(by_decision.get(id(decision))):
-            saved = outcome.tokens_before - outcome.tokens_after
-        if decision.mode is not plan.mode and decision.mode is Mode.AUDIT:
-            audited, saved = audited + saved, 0
-        before[kind] += tokens
-        after[kind] += tokens - saved
-    hits = sum(fate.cached for fate in fates)
-    cache = "" if not fates else "hit" if hits == len(fates) else "partial" if hits else "miss"
-    return Report(
-        team=planned.team or "default",
-        policy=plan.policy,
-        mode=str(plan.mode),
-        methods=tuple(sorted({fate.decision.use.method for fate in fates if fate.shortened})),
-        tokens_before=sum(before.values()),
-        tokens_after=sum(after.values()),
-        tokens_audited=audited,
-        encoding=planned.encoding,
-        segments=tuple(f"{kind}:{before[kind]}>{after[kind]}" for kind in before),
-        cache=cache,
-        bypass=tuple(sorted({*planned.notes, *(fate.reason for fate in fates if fate.reason)})),
-    )
+def _spliced(settled: Settled, report: Report) -> Rewrite:
+    texts = settled.texts()
+    body = settled.conversation.body
+    return Rewrite(splice(body, texts) if texts else body.raw, bool(texts), report, receipt=settled)

@@ -28,6 +28,8 @@ class Report:
         cache: hit, miss, partial, or "" when no segment was to be compressed.
         bypass: why something planned was not done, sorted, without repeats.
         tokens_audited: what rules in audit would have saved beyond that, in a policy that enforces.
+        prefix: what became of the conversation's messages: how many were sent as before, how many were
+            new, and what was decided for the provider's cache of them.
     """
 
     team: str = ""
@@ -41,11 +43,13 @@ class Report:
     cache: str = ""
     bypass: tuple[str, ...] = ()
     tokens_audited: int = 0
+    prefix: tuple[str, ...] = ()
 
     def withdrawn(self, reason: str) -> "Report":
         """Return the report of the same request after its original was sent instead."""
         bypass = tuple(sorted({*self.bypass, reason}))
-        return replace(self, methods=(), tokens_after=self.tokens_before, segments=(), bypass=bypass)
+        nothing = replace(self, methods=(), segments=(), prefix=())
+        return replace(nothing, tokens_after=self.tokens_before, bypass=bypass)
 
     def headers(self) -> Headers:
         """Return the response headers that tell a client what was done; none without a policy."""
@@ -63,6 +67,7 @@ class Report:
         lists = [("method", self.methods), ("segments", self.segments), ("bypass", self.bypass)]
         pairs += [(name, ",".join(values)) for name, values in lists if values]
         pairs += [("cache", self.cache)] if self.cache else []
+        pairs += [("prefix", ",".join(self.prefix))] if self.prefix else []
         return [(f"x-elision-{name}", value) for name, value in pairs]
 
 

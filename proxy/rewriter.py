@@ -51,11 +51,12 @@ class Rewrite:
 class Receipt(Protocol):
     """What is to be remembered of a rewritten request once it has been sent."""
 
-    def sent(self, *, original: bool) -> None:
-        """Take note that the upstream has begun to answer; neither blocks nor raises.
+    def sent(self, *, rejected: str = "") -> None:
+        """Take note that the request went out, or may have; neither blocks nor raises.
 
         Args:
-            original: the rewritten body was rejected, and the client's own was sent instead.
+            rejected: why the rewritten body was not accepted, where the client's own was sent instead
+                and was; "" in all other cases.
         """
         ...
 

@@ -20,10 +20,12 @@ from elision.compressors.base import Job, Method, Outcome
 from elision.policies.model import Budget, Endpoint, FewShot, Kind, Mode, Policy, Rule, Use, When
 from elision.proxy.bodies import Body, parse, splice
 from elision.proxy.carry import NotCarriedError
+from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.rewriter import Ask, Rewrite
+from elision.proxy.store import MemoryStore
 from fakes.forgetful import Forgetful
 
 PATHS = {
@@ -203,7 +205,8 @@ PLANNER = Planner(Policies(), lambda model: Words())
 def rewritten(body: bytes, ask: Ask) -> Rewrite:
     async def run() -> Rewrite:
         pipeline = Pipeline(Forgetful(), Halving())
-        rewrite = await PolicyRewriter(PLANNER, pipeline).rewrite(body, ask)
+        ledger = Ledger(Forgetful(), MemoryStore(0))
+        rewrite = await PolicyRewriter(PLANNER, pipeline, ledger).rewrite(body, ask)
         await pipeline.close()
         return rewrite
 

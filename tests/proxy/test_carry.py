@@ -35,8 +35,8 @@ def test_objects_in_an_array_are_read_together() -> None:
     body = b'[ {"a":1 , "b":[{}]} ,{ },\n{"\\u0061":"}"}]'
     whole = carry.whole(body)
     read = carry.objects(body, whole)
-    assert read == [carry.members(body, item) for item in carry.items(body, whole)]
-    assert [{n: body[v.start : v.end] for n, v in fields.items()} for fields in read] == [
+    assert read == [(*item[:2], carry.members(body, item)) for item in carry.items(body, whole)]
+    assert [{n: body[v.start : v.end] for n, v in each.members.items()} for each in read] == [
         {"a": b"1", "b": b"[{}]"},
         {},
         {"a": b'"}"'},

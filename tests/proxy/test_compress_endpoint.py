@@ -10,6 +10,7 @@ from elision.policies.model import Kind, Mode, Permissions, Policy, Rule, Use, W
 from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.errors import RequestError
 from elision.proxy.headers import Headers
+from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.rewriter import Ask
@@ -55,7 +56,8 @@ def endpoint(
 ) -> CompressEndpoint:
     policies = Policies(mode, permissions)
     planner = Planner(policies, lambda model: Words())
-    return CompressEndpoint(policies, planner, Pipeline(MemoryStore(1 << 20), halving or Halving()))
+    memory = MemoryStore(1 << 20)
+    return CompressEndpoint(policies, planner, Pipeline(memory, halving or Halving()), Ledger(memory, memory))
 
 
 async def answered(

@@ -10,9 +10,10 @@ import pytest
 
 from elision.compressors.base import Outcome
 from elision.policies.model import Kind, Mode, Plan, Policy, Rule, Use, When
-from elision.proxy.pipeline import Fate, Pipeline
+from elision.proxy.ledger import Ledger
+from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planned, Planner
-from elision.proxy.policy_rewriter import PolicyRewriter, replaced_texts, report_of
+from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.rewriter import Ask
 from elision.proxy.store import MemoryStore
 from fakes.halving import Halving
@@ -51,11 +52,17 @@ class OnePolicy:
         return Policy("rag", "1", self._mode, self._deadline_s, (rule,))
 
 
+def ledger() -> Ledger:
+    """Return one that is empty."""
+    memory = MemoryStore(1 << 20)
+    return Ledger(memory, memory)
+
+
 def rewriter(
     halving: Halving, *, mode: Mode = Mode.ENFORCE, error: Exception | None = None
 ) -> PolicyRewriter:
     planner = Planner(OnePolicy(mode), lambda model: Words(error))
-    return PolicyRewriter(planner, Pipeline(MemoryStore(1 << 20), halving))
+    return PolicyRewriter(planner, Pipeline(MemoryStore(1 << 20), halving), ledger())
 
 
 async def test_only_the_planned_text_changes() -> None:
@@ -127,51 +134,6 @@ async def test_a_fault_of_ours_goes_out_as_it_was_and_tells_no_text(
     assert "prompt said" not in caplog.text
 
 
-def planned(whole: Plan) -> Planned:
-    """Return a plan as a planner gives it, of any body."""
-    made = Planner(OnePolicy(Mode.ENFORCE), lambda model: Words()).plan(BODY, ASK)
-    assert made is not None
-    return replace(made, plan=whole)
-
-
-def test_segments_of_one_text_are_joined_in_their_order() -> None:
-    """Kept ones as they were."""
-    first, kept, last = decision("a b "), decision("c d ", KEEP, start=4), decision("e f", start=8)
-    other = decision("untouched", KEEP, source=1)
-    whole: Plan = plan(first, kept, last, other)
-    fates = [Fate(first, Outcome("a", 2, 1, (), "m", "f")), Fate(last, None, "deadline")]
-    assert replaced_texts(whole, fates) == {0: "ac d e f"}
-
-
-def test_what_a_budget_leaves_out_goes_and_inline_tags_go_always() -> None:
-    """In audit the tags alone."""
-    tag = decision("<elision off>", LEFT_OUT, tag=True)
-    parts = (tag, decision("a b ", LEFT_OUT, start=13), decision("c d", KEEP, start=17))
-    assert replaced_texts(plan(*parts), []) == {0: "c d"}
-    assert replaced_texts(plan(*parts, mode=Mode.AUDIT), []) == {0: "a b c d"}
-
-
-def test_a_text_is_never_left_empty() -> None:
-    """An empty message may be refused by the upstream."""
-    assert replaced_texts(plan(decision("a b ", LEFT_OUT)), []) == {}
-
-
-def test_a_rule_in_audit_changes_nothing_and_is_told_apart() -> None:
-    """Beside one that enforces."""
-    audited = decision("a b ", mode=Mode.AUDIT)
-    enforced = decision("c d", start=4)
-    left_out = decision(" e f", LEFT_OUT, start=7)
-    fates = [
-        Fate(audited, Outcome("a", 2, 1, (), "m", "f")),
-        Fate(enforced, Outcome("c", 2, 1, (), "m", "f")),
-    ]
-    whole = plan(audited, enforced, left_out)
-    assert replaced_texts(whole, fates) == {0: "a b c"}
-    report = report_of(planned(whole), fates)
-    before = sum(d.segment.tokens for d in whole.decisions)
-    assert (report.tokens_before, report.tokens_after, report.tokens_audited) == (before, before - 1 - 3, 1)
-
-
 async def test_a_body_that_takes_too_long_to_plan_goes_out_at_the_deadline() -> None:
     """Planning is part of the time that the policy allows."""
     release = threading.Event()
@@ -182,6 +144,6 @@ async def test_a_body_that_takes_too_long_to_plan_goes_out_at_the_deadline() -> 
 
     large = BODY.replace(b"{", b"{" + b" " * 10_000, 1)
     planner = Planner(OnePolicy(Mode.ENFORCE, deadline_s=0.05), count_slowly)
-    done = await PolicyRewriter(planner, Pipeline(MemoryStore(1), Halving())).rewrite(large, ASK)
+    done = await PolicyRewriter(planner, Pipeline(MemoryStore(1), Halving()), ledger()).rewrite(large, ASK)
     release.set()
     assert (done.body, done.report.bypass) == (large, ("deadline",))

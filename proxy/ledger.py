@@ -1,0 +1,353 @@
+"""What was sent for a conversation's earlier messages, so that exactly that is sent again.
+
+Providers bill a prefix that they have seen at a fraction of its price, and find it by its bytes. So
+what once went out for a message goes out in every later turn, whatever policy, deadline, weights or
+device would say by then (promise 4). The ledger reads what is known of a conversation in one round
+trip, settles what is new of it, and writes that once the upstream has answered. It decides nothing.
+
+Names are digests of content (`elision.proxy.ledger_chain`), entries are scripts
+(`elision.proxy.ledger_entries`). Both are kept per team and per lineage, the policy under which a
+conversation began: a new conversation is decided by today's policy even where it begins with the
+words of an old one, and a running one stays as it is.
+"""
+
+import asyncio
+import hashlib
+import time
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
+
+from elision.proxy.bodies import Body
+from elision.proxy.ledger_chain import DIGEST_BYTES, Chains, Origin
+from elision.proxy.ledger_entries import (
+    Entry,
+    Figures,
+    Lineage,
+    Sent,
+    entry_of,
+    pack,
+    replayed,
+    unpack_entry,
+    unpack_lineage,
+)
+from elision.proxy.store import Kind, MemoryStore, Store, make_key, scope_of
+
+_LINEAGE_BYTES = 8
+_ENDS = 64
+"""So many answers back it is looked for an end of an earlier request of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A request's conversation, as the ledger names it.
+
+    Attributes:
+        scope: its team's.
+        chain: digests of its prefixes.
+        today: the policy under which it begins if it is a new one.
+        pinned: so many messages at its beginning are none of the ledger's.
+    """
+
+    body: Body
+    scope: bytes
+    chain: bytes
+    today: str
+    pinned: int = 0
+
+    def __len__(self) -> int:
+        return len(self.body.messages)
+
+    def message_key(self, index: int, lineage: str) -> bytes:
+        """Return the key of what was sent for a message."""
+        return make_key(self.scope, Kind.MESSAGE, self._digest(index + 1) + _name_of(lineage))
+
+    def lineage_key(self, number: int) -> bytes:
+        """Return the key of the lineage of a request that ended after so many messages."""
+        return make_key(self.scope, Kind.LINEAGE, self._digest(number))
+
+    def texts_of(self, index: int) -> range:
+        """Return the indices of a message's texts among the body's."""
+        texts = self.body.texts
+        start = end = bisect_left(texts, index, key=lambda text: text.message)
+        while end < len(texts) and texts[end].message == index:
+            end += 1
+        return range(start, end)
+
+    def _digest(self, number: int) -> bytes:
+        return self.chain[(number - 1) * DIGEST_BYTES : number * DIGEST_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was sent for a message.
+
+    Attributes:
+        texts: what was exchanged, by indices into the body's texts.
+    """
+
+    entry: Entry
+    texts: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What the ledger knows of a conversation.
+
+    Attributes:
+        lineage: that it runs under.
+        known: what was sent, by messages.
+        ended: numbers of messages after which an earlier request of this conversation ended.
+        stale: values that are to be written again, lest they end while they are used.
+        damaged: whether an entry could not be used.
+        others: what the store holds under the keys that were asked for besides.
+    """
+
+    conversation: Conversation
+    lineage: str
+    known: Mapping[int, Known]
+    ended: Collection[int] = ()
+    stale: Mapping[bytes, bytes] = field(default_factory=dict)
+    damaged: bool = False
+    others: Mapping[bytes, bytes | None] = field(default_factory=dict)
+
+    def tail(self, shown: Collection[int]) -> int:
+        """Return the first message that is to be decided; unknown ones before it are history.
+
+        A chain that breaks off where an earlier request ended, and goes on with its answer, is all
+        known; so is one with no answer after the break. Otherwise others sent what follows, and it
+        goes out as they sent it, up to the last answer.
+
+        Args:
+            shown: messages of the assistant that are demonstrations, and no answers.
+        """
+        messages = self.conversation.body.messages
+        start = self.conversation.pinned
+        while start < len(messages) and start in self.known:
+            start += 1
+        answers = [
+            index
+            for index in range(start, len(messages))
+            if messages[index].role == "assistant" and index not in shown and index not in self.known
+        ]
+        is_first_sight = start in self.ended and answers[:1] == [start]
+        return start if is_first_sight or not answers else answers[-1] + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What is to be sent for a message: texts that are exchanged, by indices into the body's."""
+
+    sent: Mapping[int, Sent]
+    figures: Figures
+
+
+class Ledger:
+    """Remembers what was sent.
+
+    Args:
+        store: of all that is kept.
+        memory: its level in this process, which is read and written at once.
+        ttl_s: seconds that an entry is kept after its last use, at least three quarters of them.
+    """
+
+    def __init__(self, store: Store, memory: MemoryStore, ttl_s: float = 86400.0) -> None:
+        self._store = store
+        self._memory = memory
+        self._ttl_s = ttl_s
+        self._chains = Chains()
+        self._writes: set[asyncio.Task[None]] = set()
+
+    def conversation(
+        self, body: Body, origin: Origin, team: str, policy: str, pinned: int = 0
+    ) -> Conversation:
+        """Return the conversation that a body is a request of; may be called in any thread.
+
+        Args:
+            policy: the label of the team's policy of today.
+            pinned: so many messages at its beginning are none of the ledger's.
+        """
+        return Conversation(body, scope_of(team), self._chains.of(body, origin), policy, pinned)
+
+    async def recall(self, conversation: Conversation, also: Sequence[bytes] = ()) -> Recalled:
+        """Return what is known of a conversation, in one round trip; in two if it began under another policy.
+
+        Args:
+            also: keys that are asked for on the same trip.
+        """
+        ends = _ends(conversation)
+        keys = _message_keys(conversation, conversation.today)
+        asked = [*keys, *map(conversation.lineage_key, ends), *also]
+        values = await self._store.get_many(asked)
+        given = values[: len(keys)]
+        lineages = dict(zip(ends, map(_lineage, values[len(keys) : len(keys) + len(ends)]), strict=True))
+        ended = [number for number, lineage in lineages.items() if lineage is not None]
+        lineage = lineages[max(ended)] if ended else None
+        if lineage is not None and lineage.policy != conversation.today:
+            keys = _message_keys(conversation, lineage.policy)
+            given = await self._store.get_many(keys)
+        others = dict(zip(also, values[len(values) - len(also) :], strict=True))
+        under = lineage.policy if lineage is not None else conversation.today
+        stale = self._aged(conversation.lineage_key(max(ended)), lineage) if lineage is not None else {}
+        found: dict[int, Known] = {}
+        damaged = False
+        for index, key, value in zip(_indices(conversation), keys, given, strict=True):
+            if value is None:
+                continue
+            if (known := _known(conversation, index, value)) is None:
+                damaged = True
+                continue
+            found[index] = known
+            stale |= self._aged(key, known.entry)
+        return Recalled(conversation, under, found, frozenset(ended), stale, damaged, others)
+
+    def settle(self, recalled: Recalled, made: Mapping[int, Made]) -> "Settled":
+        """Return what is sent, in one step with which it is known to all other requests of this process.
+
+        Args:
+            made: for messages that are not known. Where another request of the conversation was
+                quicker, its word counts.
+        """
+        conversation, minutes = recalled.conversation, _minutes()
+        lineage_key = conversation.lineage_key(len(conversation)) if len(conversation) else b""
+        held = _lineage(self._memory.get(lineage_key))
+        lineage = held.policy if held is not None else recalled.lineage
+        written = (
+            {} if held is not None or not lineage_key else {lineage_key: pack(Lineage(minutes, lineage))}
+        )
+        sent = dict(recalled.known) if lineage == recalled.lineage else {}
+        new: set[int] = set()
+        for index in _indices(conversation):
+            if index in sent:
+                continue
+            key = conversation.message_key(index, lineage)
+            value = self._memory.get(key)
+            known = _known(conversation, index, value) if value is not None else None
+            if known is None and index in recalled.known:
+                known = recalled.known[index]
+            elif known is None and index in made:
+                known = _decided(conversation, index, made[index], minutes)
+                new.add(index)
+                written[key] = pack(known.entry)
+            if known is not None:
+                sent[index] = known
+        for key, value in written.items():
+            self._memory.put(key, value, self._ttl_s)
+        return Settled(self, conversation, lineage, sent, frozenset(new), written, recalled.stale)
+
+    def write(self, items: Mapping[bytes, bytes], *, only_new: bool) -> None:
+        """Keep values, in the background."""
+        if not items:
+            return
+        work = self._store.put_many(items, self._ttl_s, only_new=only_new)
+        task = asyncio.get_running_loop().create_task(work)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def close(self) -> None:
+        """Wait for writes that are under way."""
+        await asyncio.gather(*self._writes)
+
+    def _aged(self, key: bytes, told: Entry | Lineage) -> dict[bytes, bytes]:
+        """Return a value made new, if a quarter of its life is over."""
+        minutes = _minutes()
+        if (minutes - told.minutes) * 60 < self._ttl_s / 4:
+            return {}
+        return {key: pack(msgspec.structs.replace(told, minutes=minutes))}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is sent of a conversation; the receipt that tells the ledger that it was.
+
+    Attributes:
+        messages: what is sent for each.
+        new: messages that were decided for this request.
+        written: values that are new.
+        stale: values that are to be written again.
+    """
+
+    ledger: Ledger
+    conversation: Conversation
+    lineage: str
+    messages: Mapping[int, Known]
+    new: Collection[int]
+    written: Mapping[bytes, bytes]
+    stale: Mapping[bytes, bytes]
+
+    def texts(self) -> dict[int, str]:
+        """Return the texts that are exchanged, by indices into the body's."""
+        return {index: text for known in self.messages.values() for index, text in known.texts.items()}
+
+    def sent(self, *, rejected: str = "") -> None:
+        """Write what was sent, in the background."""
+        if not rejected:
+            self.ledger.write(self.written, only_new=True)
+            self.ledger.write(self.stale, only_new=False)
+            return
+        minutes = _minutes()
+        changed = {index: known.entry for index, known in self.messages.items() if known.texts}
+        originals = {
+            self.conversation.message_key(index, self.lineage): pack(_as_it_was(entry, minutes, rejected))
+            for index, entry in changed.items()
+        }
+        self.ledger.write({**self.stale, **self.written, **originals}, only_new=False)
+
+
+def _minutes() -> int:
+    return int(time.time() // 60)
+
+
+@lru_cache(maxsize=1024)
+def _name_of(lineage: str) -> bytes:
+    return hashlib.sha256(lineage.encode()).digest()[:_LINEAGE_BYTES]
+
+
+def _indices(conversation: Conversation) -> range:
+    return range(min(conversation.pinned, len(conversation)), len(conversation))
+
+
+def _message_keys(conversation: Conversation, lineage: str) -> list[bytes]:
+    return [conversation.message_key(index, lineage) for index in _indices(conversation)]
+
+
+def _ends(conversation: Conversation) -> list[int]:
+    """Return after how many messages an earlier request may have ended, the latest last."""
+    messages = conversation.body.messages
+    number = len(messages)
+    found = [number] if number else []
+    for index in range(number - 1, 0, -1):
+        if messages[index].role == "assistant":
+            found.append(index)
+            if len(found) > _ENDS:
+                break
+    return found[::-1]
+
+
+def _lineage(value: bytes | None) -> Lineage | None:
+    return unpack_lineage(value) if value is not None else None
+
+
+def _known(conversation: Conversation, index: int, value: bytes) -> Known | None:
+    """Return what a value says was sent for a message, None if it says nothing of this one."""
+    entry = unpack_entry(value)
+    if entry is None or not entry.changes:
+        return None if entry is None else Known(entry)
+    places = conversation.texts_of(index)
+    texts = replayed(entry, [conversation.body.texts[place].text for place in places])
+    return None if texts is None else Known(entry, {places[number]: text for number, text in texts.items()})
+
+
+def _decided(conversation: Conversation, index: int, made: Made, minutes: int) -> Known:
+    first = conversation.texts_of(index).start if made.sent else 0
+    entry = entry_of(minutes, {place - first: told for place, told in made.sent.items()}, made.figures)
+    return Known(entry, {place: told.text for place, told in made.sent.items()})
+
+
+def _as_it_was(entry: Entry, minutes: int, reason: str) -> Entry:
+    """Return the entry of a message that went out as the client sent it after all."""
+    tokens = tuple((kind, before, before) for kind, before, _ in entry.figures.tokens)
+    return Entry(minutes, (), Figures(tokens, (), (reason,)))

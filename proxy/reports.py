@@ -1,0 +1,107 @@
+"""What there is to say of a request: figures of its messages, made a report. Pure.
+
+Adds up; what became of each message is `elision.proxy.fates`' matter, or the ledger's word.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from elision.policies.model import Decision, Policy
+from elision.proxy.fates import left_alone, made_of
+from elision.proxy.ledger import Made, Recalled, Settled
+from elision.proxy.ledger_chain import last_answer
+from elision.proxy.ledger_entries import Figures, summed
+from elision.proxy.pipeline import Fate
+from elision.proxy.planner import Planned
+from elision.proxy.records import Report
+
+UNKNOWN = "history_unknown"
+"""Told where a plan would have shortened messages that others sent before the ledger knew of them."""
+DAMAGED = "entry_damaged"
+"""Told where something was sent before, and what that was could not be read."""
+
+
+def report_of(planned: Planned, made: Iterable[Made], fates: Sequence[Fate]) -> Report:
+    """Return the report of a plan that was carried out, by what became of every message."""
+    figures = summed(told.figures for told in made)
+    return _report(planned, figures, sum(fate.cached for fate in fates), len(fates))
+
+
+def report_with(
+    planned: Planned, recalled: Recalled, settled: Settled, unknown: Collection[int], fates: Sequence[Fate]
+) -> Report:
+    """Return the report of a conversation of which some was sent before.
+
+    What was sent before counts with the figures that were taken then; why something stayed as it was
+    is told of this turn alone.
+
+    Args:
+        unknown: messages that go out as they came because nobody knows how they went out before.
+    """
+    messages, plan = settled.messages, planned.plan
+    uncounted = [d for d in plan.decisions if _is_uncounted(settled, d)]
+    others = made_of(plan, left_alone(uncounted), ())
+    counted = [known.entry.figures for known in messages.values()]
+    figures = summed([*counted, *(told.figures for told in others.values())])
+    current = last_answer(settled.conversation.body.messages)
+    reasons = {
+        reason
+        for index, known in messages.items()
+        if known.entry.figures.reasons and (index in settled.new or index >= current)
+        for reason in known.entry.figures.reasons
+    }
+    was_planned = any(d.compresses or d.drops for d in plan.decisions if d.segment.message in unknown)
+    reasons |= {UNKNOWN} if was_planned else set()
+    reasons |= {DAMAGED} if recalled.damaged else set()
+    again = sum(bool(known.entry.figures.methods) for at, known in messages.items() if at not in settled.new)
+    hits = again + sum(fate.cached for fate in fates)
+    told = Figures(figures.tokens, figures.methods, tuple(sorted(reasons)), figures.audited)
+    return replace(_report(planned, told, hits, again + len(fates)), prefix=_prefix(settled, unknown))
+
+
+def report_without_plan(team: str, policy: Policy, settled: Settled, reasons: Sequence[str]) -> Report:
+    """Return the report of a conversation of which what was sent before was sent again, and no more done."""
+    figures = summed(known.entry.figures for known in settled.messages.values())
+    return Report(
+        team=team or "default",
+        policy=policy.label,
+        mode=str(policy.mode),
+        bypass=tuple(sorted(set(reasons))),
+        methods=figures.methods,
+        tokens_before=sum(before for _, before, _ in figures.tokens),
+        tokens_after=sum(after for _, _, after in figures.tokens),
+        prefix=_prefix(settled, ()),
+    )
+
+
+def _report(planned: Planned, figures: Figures, hits: int, tries: int) -> Report:
+    plan = planned.plan
+    return Report(
+        team=planned.team or "default",
+        policy=plan.policy,
+        mode=str(plan.mode),
+        methods=figures.methods,
+        tokens_before=sum(before for _, before, _ in figures.tokens),
+        tokens_after=sum(after for _, _, after in figures.tokens),
+        tokens_audited=figures.audited,
+        encoding=planned.encoding,
+        segments=tuple(f"{kind}:{before}>{after}" for kind, before, after in figures.tokens),
+        cache="" if not tries else "hit" if hits == tries else "partial" if hits else "miss",
+        bypass=tuple(sorted({*planned.notes, *figures.reasons})),
+    )
+
+
+def _is_uncounted(settled: Settled, decision: Decision) -> bool:
+    """Whether what was sent for a decision's message has no figures; it was as it is now, then."""
+    known = settled.messages.get(decision.segment.message)
+    return known is None or not (known.entry.figures.tokens or known.entry.changes)
+
+
+def _prefix(settled: Settled, unknown: Collection[int]) -> tuple[str, ...]:
+    new = len(settled.new)
+    counts = (
+        ("replayed", len(settled.messages) - new),
+        ("new", new - len(unknown)),
+        ("unknown", len(unknown)),
+    )
+    return tuple(f"{name}={count}" for name, count in counts if count or name != "unknown")
