@@ -6,16 +6,18 @@ Source: Pan et al., arXiv:2403.12968, algorithm 1, and section 3.4 for the rates
 it, and why, is in docs/training.md.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elision.compressors.llmlingua2 import word_bounds
+from elision.training.alignment import in_order, most_in_order, searched
 
 WINDOW = 400
 """Words to either side that are searched for one of the compression's, as in the paper."""
 _LETTERS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-"})
 _VOWELS = frozenset("aeiouy")
+# About two thousand words by two thousand, hundredths of a second: what a text takes stays linear.
+_MOST_CELLS = 4_000_000
 # Shorter words are no inflections: "is", "bed", "ring".
 _STEM = 3
 
@@ -62,8 +64,8 @@ class Annotation:
 def annotate(text: str, compressed: str, window: int = WINDOW) -> Annotation:
     """Label the words of a text that its compression kept.
 
-    A compression that only removes, invented words aside, is followed in order. Any other is
-    searched as the paper does, word by word around the place of the last one found.
+    A compression that only removes, invented words aside, is followed in order. Of any other, as
+    many words as can be had in order are; the rest is searched as the paper searches for all.
 
     Args:
         text: the original.
@@ -78,67 +80,13 @@ def annotate(text: str, compressed: str, window: int = WINDOW) -> Annotation:
         raise ValueError(f"the {'compression' if original else 'text'} has no words")
     known = set(map(stem, original))
     found = [word for word in wanted if stem(word) in known]
-    places = _deleted(original, found)
-    if places is None:
-        places = searched(original, found, window)
-    kept = set(places)
+    kept = set(_places(original, found, window))
     return Annotation(
         tuple((start, end) for start, end in words),
         tuple(at in kept for at in range(len(original))),
         len(wanted),
         len(found),
     )
-
-
-def in_order(original: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
-    """Return where each wanted word stands, ascending; None if they are not all there in this order.
-
-    Of several places, the one nearest to the word before or after is taken: of all "the", that
-    of the noun which was kept.
-    """
-    places: list[int] = []
-    at = 0
-    for word in wanted:
-        while at < len(original) and original[at] != word:
-            at += 1
-        if at == len(original):
-            return None
-        places.append(at)
-        at += 1
-    every: dict[str, list[int]] = {word: [] for word in wanted}
-    for at, word in enumerate(original):
-        if word in every:
-            every[word].append(at)
-    for k in range(len(places) - 2, -1, -1):
-        before, after = places[k - 1] if k else -1, places[k + 1]
-        own = every[wanted[k]]
-        latest = own[bisect_left(own, after) - 1]
-        if after - latest <= places[k] - before:
-            places[k] = latest
-    return places
-
-
-def searched(original: Sequence[str], wanted: Sequence[str], window: int) -> list[int]:
-    """Return the places of the wanted words that were found, by the paper's algorithm 1.
-
-    For each word the nearest equal one that is not taken, ahead before behind, less than `window`
-    words from the place before; which then moves there, but ahead by half a window at most, so
-    that one false match far ahead does not lose what follows. Words are equal but for case; where
-    there is none, but for their endings.
-    """
-    taken: list[int] = []
-    free = [True] * len(original)
-    folded, stems = [_folded(word) for word in original], [stem(word) for word in original]
-    previous = 0
-    for word in wanted:
-        hit = _nearest(folded, free, _folded(word), (previous, window))
-        if hit is None:
-            hit = _nearest(stems, free, stem(word), (previous, window))
-        if hit is not None:
-            free[hit] = False
-            taken.append(hit)
-            previous = min(hit, previous + window // 2)
-    return taken
 
 
 def stem(word: str) -> str:
@@ -156,22 +104,15 @@ def stem(word: str) -> str:
     return folded.rstrip("e")
 
 
-def _deleted(original: Sequence[str], found: Sequence[str]) -> list[int] | None:
-    """Follow a compression that only removes: to the letter, else but for case, else by stems."""
+def _places(original: Sequence[str], found: Sequence[str], window: int) -> Sequence[int]:
+    """Follow a compression: to the letter, else but for case, else by stems, else as far as it goes."""
     for form in (str, _folded, stem):
         places = in_order([form(word) for word in original], [form(word) for word in found])
         if places is not None:
             return places
-    return None
-
-
-def _nearest(original: Sequence[str], free: Sequence[bool], word: str, around: tuple[int, int]) -> int | None:
-    previous, window = around
-    for distance in range(window):
-        for at in (previous + distance, previous - distance):
-            if 0 <= at < len(original) and free[at] and original[at] == word:
-                return at
-    return None
+    here, there = ([(_folded(word), stem(word)) for word in words] for words in (original, found))
+    small = len(here) * len(there) <= _MOST_CELLS
+    return searched(here, there, window, most_in_order(here, there) if small else ())
 
 
 def _folded(word: str) -> str:

@@ -1,17 +1,15 @@
-"""Labels say which words a compression kept: exactly where it only removes, else by the paper's search."""
+"""Labels say which words a compression kept: exactly where it only removes, as far as it goes where not."""
 
 import random
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elision.compressors.llmlingua2 import word_bounds
-from elision.training.annotate import Annotation, annotate, in_order, searched, stem
+from elision.training.annotate import Annotation, annotate, stem
 
 TEXT = "On Monday, the Council, after a long debate, did not approve the $4,000 budget for parks."
-few_words = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=14)
 texts = st.lists(
     st.one_of(
         st.sampled_from(
@@ -32,27 +30,6 @@ def kept_words(text: str, found: Annotation) -> list[str]:
     return [text[start:end] for (start, end), kept in zip(found.words, found.kept, strict=True) if kept]
 
 
-def by_the_paper(original: Sequence[str], wanted: Sequence[str], window: int) -> list[int]:
-    """Algorithm 1 as it is written, on words that are equal or not; labels instead of places."""
-    labels = [False] * len(original)
-    taken = []
-    prev = 0
-    for word in wanted:
-        for i in range(window):
-            right, left = prev + i, prev - i
-            if right < len(original) and not labels[right] and original[right] == word:
-                labels[right] = True
-                taken.append(right)
-                prev = right if right - prev <= window // 2 else prev + window // 2
-                break
-            if 0 <= left < len(original) and not labels[left] and original[left] == word:
-                labels[left] = True
-                taken.append(left)
-                prev = left
-                break
-    return taken
-
-
 @given(texts, st.randoms(use_true_random=False))
 def test_the_labels_of_a_pure_deletion_give_it_back(text: str, chance: random.Random) -> None:
     """Whatever was removed, from whatever text, in whatever script: the words kept, in order, are it."""
@@ -64,24 +41,6 @@ def test_the_labels_of_a_pure_deletion_give_it_back(text: str, chance: random.Ra
     assert "".join(kept_words(text, found)) == "".join(left)
     assert found.variation == 0
     assert found.gap == pytest.approx(0)
-
-
-@given(few_words, few_words, st.integers(1, 9))
-def test_the_search_is_the_papers(original: list[str], wanted: list[str], window: int) -> None:
-    """Window, ahead before behind, half a window's step: as algorithm 1 has them."""
-    assert searched(original, wanted, window) == by_the_paper(original, wanted, window)
-
-
-@given(few_words, few_words)
-def test_words_in_order_are_found_if_they_are_there(original: list[str], wanted: list[str]) -> None:
-    """Compared with the shortest test of a subsequence that there is."""
-    rest = iter(original)
-    there = all(word in rest for word in wanted)
-    places = in_order(original, wanted)
-    assert (places is not None) is there
-    if places is not None:
-        assert [original[at] for at in places] == wanted
-        assert sorted(set(places)) == places
 
 
 @given(texts, texts)
@@ -122,6 +81,42 @@ def test_of_equal_words_the_neighbour_of_what_was_kept_is_meant() -> None:
     """Not the first "the" of the text."""
     found = annotate("the cat sat on the mat near the door", "cat near the door")
     assert [at for at, kept in enumerate(found.kept) if kept] == [1, 6, 7, 8]
+
+
+def noisy(text: str, chance: random.Random) -> tuple[list[bool], str]:
+    """Drop half of the words; of those that stay change, add, or swap one in ten."""
+    kept: list[bool] = []
+    said: list[str] = []
+    for word in words_of(text):
+        kept.append(chance.random() < 0.5)
+        if not kept[-1]:
+            continue
+        fate = chance.random()
+        if fate < 0.03:
+            said += ["therefore", word]
+        elif fate < 0.06 and said:
+            said.insert(-1, word)
+        else:
+            said.append(word.upper() if fate < 0.1 else word)
+    return kept, " ".join(said)
+
+
+def test_one_changed_word_does_not_spoil_the_others() -> None:
+    """Of the words labelled kept, and of those kept, nine of ten and more are right all the same."""
+    chance = random.Random(0)
+    vocabulary = (
+        "the of to a and council budget park motion vote city street year plan tax bus tram lake".split()
+    )
+    right = labelled = truly = 0
+    for _ in range(20):
+        text = " ".join(chance.choices(vocabulary, k=300))
+        kept, said = noisy(text, chance)
+        found = annotate(text, said)
+        right += sum(one and other for one, other in zip(kept, found.kept, strict=True))
+        labelled += sum(found.kept)
+        truly += sum(kept)
+    assert right / labelled > 0.9
+    assert right / truly > 0.9
 
 
 def test_inflections_are_matched_and_inventions_are_not() -> None:
