@@ -147,8 +147,8 @@ class Tiers:
             failures[shared.level, "damaged_value"] += self._damaged
             trouble[shared.level] = shared.trouble
         return Figures(
-            hits={(level, _told(kind)): count for (level, kind), count in self._hits.items()},
-            misses={_told(kind): count for kind, count in self._misses.items()},
+            hits={(level, kind_name(kind)): count for (level, kind), count in self._hits.items()},
+            misses={kind_name(kind): count for kind, count in self._misses.items()},
             failures={named: count for named, count in failures.items() if count},
             held_bytes={_MEMORY: self._memory.held_bytes},
             evictions={_MEMORY: self._memory.evictions},
@@ -236,8 +236,8 @@ def _kind(key: bytes) -> bytes:
     return key[SCOPE_BYTES : SCOPE_BYTES + 1]
 
 
-def _told(kind: bytes) -> str:
-    """Return what metrics call a kind."""
+def kind_name(kind: bytes) -> str:
+    """Return what metrics and commands call a kind."""
     try:
         return Kind(kind).name.lower()
     except ValueError:
