@@ -60,6 +60,17 @@ def _events(said: Message, usage: Mapping[str, Any]) -> list[bytes]:
     return [*(f"data: {json.dumps(one)}\n\n".encode() for one in told), b"data: [DONE]\n\n"]
 
 
+def heard(body: bytes) -> Message:
+    """Return the message that an answer holds, streamed or whole, as a client puts it together."""
+    if not body.startswith(b"data: "):
+        message: Message = json.loads(body)["choices"][0]["message"]
+        return message
+    events = [line[6:] for line in body.split(b"\n\n") if line.startswith(b"data: {")]
+    deltas = [choice["delta"] for event in events for choice in json.loads(event)["choices"]]
+    text = "".join(delta["content"] for delta in deltas)
+    return {**deltas[-1], "content": text or None}
+
+
 def usage_of(bill: Bill, model: str) -> dict[str, Any]:
     """Return a bill's tokens in the words of the model's provider, within OpenAI's shape."""
     details = {"cached_tokens": bill.cached}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Any
 
 _NEVER = float("-inf")
@@ -113,6 +113,7 @@ class Bill:
         repeated: tokens that the prompt shares with the longest beginning of any earlier one,
             whether or not a cache would still know.
         cost: in tokens of uncached input.
+        reached: so many whole pieces from the prompt's beginning on are cached.
     """
 
     prompt: int
@@ -120,6 +121,7 @@ class Bill:
     written: int
     repeated: int
     cost: Fraction
+    reached: int = field(default=0, compare=False)
 
 
 @dataclass(slots=True)
@@ -168,7 +170,8 @@ class PrefixCache:
         if rules.reach is not Reach.NOWHERE:
             self._remember(prompt, now, answer)
         cost = rules.read * hit + rules.write * written + (total - hit - written)
-        return Bill(total, hit, written, repeated, cost)
+        ends = accumulate(len(piece.tokens) for piece in prompt)
+        return Bill(total, hit, written, repeated, cost, sum(end <= hit for end in ends))
 
     def _hit(self, prompt: Sequence[Piece], now: float) -> int:
         match self._rules.reach:

@@ -83,9 +83,12 @@ class Talking:
         """Add a message."""
         self.said.append({"role": role, "content": content, **others})
 
-    def ask(self, words: int = 60, *, after_s: float = PAUSE_S, calls: str = "") -> None:
-        """Send what was said, and hear the answer: words, or a call of the tool `calls`."""
-        answer: Message = {"role": "assistant", "content": self.material.answer(words)}
+    def ask(
+        self, words: int = 60, *, after_s: float = PAUSE_S, calls: str = "", hears: str | None = None
+    ) -> None:
+        """Send what was said and hear the answer: `hears`, so many words, or a call of the tool `calls`."""
+        said = self.material.answer(words) if hears is None else hears
+        answer: Message = {"role": "assistant", "content": said}
         if calls:
             function = {"name": calls, "arguments": f'{{"page": {len(self.said)}}}'}
             call = {"id": f"call_{len(self.said)}", "type": "function", "function": function}
@@ -264,7 +267,7 @@ def pauses(material: Material, turns: int = 12) -> Talk:
 def window(material: Material, turns: int = 14) -> Talk:
     """A client that sends the system message and the last six messages only."""
     talking = Talking(material)
-    talking.say("system", material.rules(300))
+    talking.say("system", material.rules(900))
     sent: list[Sent] = []
     for turn in range(turns):
         text = f"{material.document(400)}\n\n{material.question()}" if turn % 3 == 0 else material.question()
