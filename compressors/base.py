@@ -102,12 +102,45 @@ class Outcome:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An outcome, and what was found on the way to it.
+
+    Attributes:
+        scores: the text's units as `elision.compressors.scores` packs them; b"" where there are
+            none: they were given, the method has none, the text needed none, or they are too many.
+    """
+
+    outcome: Outcome
+    scores: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides, beside a text and its target, what a compressor makes of it; for keys.
+
+    Attributes:
+        fingerprint: of the compressor, on which outcomes depend: name, version, weights, options.
+        scorer: of its scorer alone, on which scores depend; "" where there are none to keep.
+        reads_question: whether outcomes and scores depend on the question.
+    """
+
+    fingerprint: str
+    scorer: str = ""
+    reads_question: bool = True
+
+
 class Scorer(Protocol):
     """Says how much each unit of a text matters. Same texts and questions: same result."""
 
     @property
     def fingerprint(self) -> str:
-        """Name, version, weights and options; part of every cache key."""
+        """Name, version, weights and its own options, not the selector's; part of every cache key."""
+        ...
+
+    @property
+    def reads_question(self) -> bool:
+        """Whether the result depends on the questions."""
         ...
 
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:

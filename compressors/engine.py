@@ -9,11 +9,12 @@ be called from another meanwhile, so that new weights come in beside running wor
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from elision.compressors.base import Compressor, Job, Method, Outcome, Target
+from elision.compressors.base import Compressor, Identity, Job, Method, Outcome, Result, Target
 from elision.compressors.errors import OutOfMemory
+from elision.compressors.extractive import Extractive
 from elision.compressors.memory import Portions, is_out_of_memory, release, suspects
 from elision.compressors.registry import Resources, make_compressor
 from elision.compressors.tokens import Counters
@@ -50,16 +51,18 @@ class Engine:
         if method.name != KEEP:
             self.compressor(method)
 
-    def prepare(self, method: Method) -> str:
-        """Load a method's weights, run them once, and return its fingerprint.
+    def prepare(self, method: Method) -> Identity:
+        """Load a method's weights, run them once, and say on what its outcomes and scores depend.
 
         Raises: UnknownMethod, BadOption, WeightsMissing.
         """
         if method.name == KEEP:
-            return KEEP
+            return Identity(KEEP, reads_question=False)
         compressor = self.compressor(method)
         compressor.compress([_WARM_UP], [Target(rate=0.5)])
-        return compressor.fingerprint
+        if isinstance(compressor, Extractive):
+            return compressor.identity
+        return Identity(compressor.fingerprint)
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Return one outcome for each job, in their order; equal jobs are done once.
@@ -67,16 +70,25 @@ class Engine:
         Raises: CompressionError if a method cannot be made, has no memory for a text, or the work
             was abandoned; ValueError for impossible targets.
         """
-        groups: dict[Method, dict[Job, None]] = defaultdict(dict)
-        for job in jobs:
-            groups[job.method][job] = None
-        outcomes: dict[Job, Outcome] = {}
+        return [result.outcome for result in self.run_known(jobs, [b""] * len(jobs))]
+
+    def run_known(self, jobs: Sequence[Job], known: Sequence[bytes]) -> list[Result]:
+        """Return what became of each job, in their order, and scores that are worth keeping.
+
+        Args:
+            known: (jobs,) packed scores of each job's text by its method's scorer, b"" for none.
+        Raises: as `run`.
+        """
+        groups: dict[Method, dict[Job, bytes]] = defaultdict(dict)
+        for job, scores in zip(jobs, known, strict=True):
+            groups[job.method][job] = scores or groups[job.method].get(job, b"")
+        results: dict[Job, Result] = {}
         for method, group in groups.items():
             # The longest first: alike in length they share batches without padding, and what is too
             # much for the memory shows at once.
             ordered = sorted(group, key=lambda job: -len(job.text))
-            outcomes.update(zip(ordered, self._run(method, ordered), strict=True))
-        return [outcomes[job] for job in jobs]
+            results.update(zip(ordered, self._run(method, ordered, group), strict=True))
+        return [results[job] for job in jobs]
 
     def compressor(self, method: Method) -> Compressor:
         """Return a method's compressor, made when first asked for.
@@ -90,25 +102,22 @@ class Engine:
                 self._made[method] = made
         return made
 
-    def _run(self, method: Method, jobs: Sequence[Job]) -> list[Outcome]:
+    def _run(self, method: Method, jobs: Sequence[Job], known: Mapping[Job, bytes]) -> list[Result]:
         if method.name == KEEP:
-            return [self._kept(job) for job in jobs]
+            return [Result(self._kept(job)) for job in jobs]
         compressor = self.compressor(method)
         sizes = [len(job.text) for job in jobs]
-        outcomes: list[Outcome] = []
-        while len(outcomes) < len(jobs):
-            at = len(outcomes)
+        results: list[Result] = []
+        while len(results) < len(jobs):
+            at = len(results)
             count = self._portions.first(method, sizes[at:])
-            portion = jobs[at : at + count]
             try:
-                outcomes += compressor.compress(
-                    [job.text for job in portion], [job.target for job in portion]
-                )
+                results += _compressed(compressor, jobs[at : at + count], known)
             except suspects() as error:
                 if not is_out_of_memory(error):
                     raise
                 self._make_room(method, sum(sizes[at : at + count]), error, alone=count == 1)
-        return outcomes
+        return results
 
     def _make_room(self, method: Method, size: int, error: Exception, *, alone: bool) -> None:
         """Free memory and remember to do less at once; nothing is less than one text."""
@@ -121,3 +130,10 @@ class Engine:
     def _kept(self, job: Job) -> Outcome:
         tokens = self.counters.counter_for(job.target.model).count(job.text)
         return Outcome(job.text, tokens, tokens, (), KEEP, KEEP, KEEP)
+
+
+def _compressed(compressor: Compressor, jobs: Sequence[Job], known: Mapping[Job, bytes]) -> list[Result]:
+    texts, targets = [job.text for job in jobs], [job.target for job in jobs]
+    if isinstance(compressor, Extractive):
+        return compressor.compress_known(texts, targets, [known[job] for job in jobs])
+    return [Result(outcome) for outcome in compressor.compress(texts, targets)]

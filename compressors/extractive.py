@@ -1,18 +1,29 @@
 """A scorer and the one selector, put together into a compressor.
 
-This module owns the order of things: protect, score, select, slice, check. It owns the reasons for
-which an extractive method gives the original back, and the search for the choice whose text, counted
-anew, keeps the budget: where slices meet they tokenise otherwise than in the original, in scripts
-without spaces by a third. It knows no models; a scorer does.
+This module owns the order of things: protect, score, select, slice, check. What a scorer finds does
+not depend on the rate, so that what was found of a text before need not be found again. It owns the
+reasons for which an extractive method gives the original back, and the search for the choice whose
+text, counted anew, keeps the budget: where slices meet they tokenise otherwise than in the
+original, in scripts without spaces by a third. It knows no models; a scorer does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elision.compressors.base import Outcome, Scorer, Span, Target, TokenCounter, Units
+from elision.compressors import scores
+from elision.compressors.base import (
+    Identity,
+    Outcome,
+    Result,
+    Scorer,
+    Span,
+    Target,
+    TokenCounter,
+    Units,
+)
 from elision.compressors.forced import Forced, Parted, digit_spans, part, repeated
 from elision.compressors.protect import find_spans, merged
 from elision.compressors.select import Choice, as_spans, budget_tokens, touching
@@ -49,32 +60,60 @@ class Extractive:
         return self._scorer.fingerprint + self._forced.label
 
     @property
+    def identity(self) -> Identity:
+        """What outcomes depend on, and what scores do."""
+        scorer = self._scorer
+        return Identity(self.fingerprint, scorer.fingerprint, scorer.reads_question)
+
+    @property
     def scorer(self) -> Scorer:
         """What says how much each unit matters."""
         return self._scorer
 
     def compress(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Outcome]:
-        """Shorten each text to its target.
+        """Shorten each text to its target, as `compress_known` does without what is known."""
+        return [result.outcome for result in self.compress_known(texts, targets, [b""] * len(texts))]
+
+    def compress_known(
+        self, texts: Sequence[str], targets: Sequence[Target], known: Sequence[bytes]
+    ) -> list[Result]:
+        """Shorten each text to its target; say what was found of texts of which nothing was known.
 
         What goes is the choice whose tokens, counted anew, are at most the target and at most one
         unit fewer; where what is protected or forced has more by itself, exactly that goes.
         Reasons for the original: "no_target", "too_short" (under 16 tokens or 3 units),
         "within_target" (it is short enough), "nothing_kept" (no unit fits), "protected_lost",
         "not_shorter".
+
+        Args:
+            known: (texts,) scores of each text by this scorer, packed; b"" or what cannot be read: none.
         Raises: BadOption for an unknown protected class, ValueError for an impossible target.
         """
         counters = [self._counters.counter_for(target.model) for target in targets]
         totals = [counter.count(text) for counter, text in zip(counters, texts, strict=True)]
         reasons = [self._reason(target, total) for target, total in zip(targets, totals, strict=True)]
         todo = [i for i, reason in enumerate(reasons) if not reason]
-        scored = self._scorer.score([texts[i] for i in todo], [targets[i].question for i in todo])
-        outcomes = [
-            self._original(text, total, reason)
+        results = [
+            Result(self._original(text, total, reason))
             for text, total, reason in zip(texts, totals, reasons, strict=True)
         ]
-        for i, units in zip(todo, scored, strict=True):
-            outcomes[i] = self._shorten(texts[i], units, targets[i], counters[i])
-        return outcomes
+        found = {i: units for i in todo if (units := _known(known[i], texts[i])) is not None}
+        new = self._scored({i: (texts[i], targets[i].question) for i in todo if i not in found})
+        for i, units in (found | new).items():
+            outcome = self._shorten(texts[i], units, targets[i], counters[i])
+            results[i] = Result(outcome, scores.pack(units, len(texts[i])) if i in new else b"")
+        return results
+
+    def _scored(self, asked: Mapping[int, tuple[str, str]]) -> dict[int, Units]:
+        """Score texts with their questions, equal ones once."""
+        reads = self._scorer.reads_question
+        wanted = {i: (text, question if reads else "") for i, (text, question) in asked.items()}
+        different = list(dict.fromkeys(wanted.values()))
+        if not different:
+            return {}
+        found = self._scorer.score([text for text, _ in different], [question for _, question in different])
+        units = dict(zip(different, map(scores.quantised, found), strict=True))
+        return {i: units[one] for i, one in wanted.items()}
 
     def _reason(self, target: Target, total: int) -> str:
         budget = budget_tokens(target, total)
@@ -110,6 +149,10 @@ class Extractive:
 
     def _original(self, text: str, tokens: int, reason: str) -> Outcome:
         return Outcome(text, tokens, tokens, (), self._name, self.fingerprint, reason)
+
+
+def _known(packed: bytes, text: str) -> Units | None:
+    return scores.unpack(packed, len(text)) if packed else None
 
 
 class _Found(NamedTuple):

@@ -121,6 +121,10 @@ class Frequency:
     def fingerprint(self) -> str:
         return f"{NAME}/{_VERSION} level={self.level} agg={self.agg} table={self.table.name}"
 
+    @property
+    def reads_question(self) -> bool:
+        return False
+
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         """Score the units of each text; questions are not looked at."""
         return [self._score(text) for text in texts]

@@ -134,6 +134,10 @@ class LLMLingua2:
         )
         return f"{NAME}/{_VERSION} {' '.join(parts)}"
 
+    @property
+    def reads_question(self) -> bool:
+        return False
+
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         """Score the words of each text, all texts' windows together; questions are not looked at."""
         readings = [self._read(text) for text in texts]

@@ -40,6 +40,10 @@ class SelectiveContext:
     def fingerprint(self) -> str:
         return f"{NAME}/{_VERSION} level={self.level} agg={self.agg} weights={self.lm.checksum[:16]}"
 
+    @property
+    def reads_question(self) -> bool:
+        return False
+
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         """Score the units of each text; questions are not looked at."""
         found = [sentences(text).tolist() for text in texts]

@@ -74,6 +74,10 @@ class RandomWords:
     def fingerprint(self) -> str:
         return f"{RANDOM}/1 seed={self.seed}"
 
+    @property
+    def reads_question(self) -> bool:
+        return False
+
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         return [self._units(text) for text in texts]
 
@@ -91,6 +95,10 @@ class Lead:
     @property
     def fingerprint(self) -> str:
         return f"{LEAD}/1"
+
+    @property
+    def reads_question(self) -> bool:
+        return False
 
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         found = [words(text) for text in texts]
@@ -126,6 +134,10 @@ class TfIdf:
     @property
     def fingerprint(self) -> str:
         return f"{TFIDF}/1 corpus={self.checksum}"
+
+    @property
+    def reads_question(self) -> bool:
+        return False
 
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         return [self._units(text) for text in texts]

@@ -1,7 +1,8 @@
 """From a plan to outcomes: cache first, then the compressor, under the policy's deadline.
 
 Every planned segment comes back with an outcome or with the reason why it stays as it was; nothing
-here can fail a request.
+here can fail a request. An outcome that was made once stays what it was: whoever makes another of
+the same text at the same time keeps the first.
 """
 
 import asyncio
@@ -10,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
 
-from elision.compressors.base import Job, Method, Outcome, Target
+from elision.compressors.base import Identity, Job, Method, Outcome, Target
 from elision.policies.model import Decision, Plan
-from elision.proxy.cache import outcome_key, pack, unpack
+from elision.proxy.cache import Keys, keys_of
+from elision.proxy.flights import Flights
+from elision.proxy.making import CompressorAccess, Figure, Made, Making, Means
 from elision.proxy.pace import size_of
 from elision.proxy.store import Store
+from elision.proxy.wire import Refusal
 from elision.proxy.worker import CompressorUnavailableError
 
 _NOTHING: Mapping[bytes, bytes | None] = MappingProxyType({})
@@ -37,43 +40,46 @@ class Fate:
         return self.outcome is not None and not self.reason
 
 
-class CompressorAccess(Protocol):
-    """What the pipeline needs of `CompressorClient`."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A text that is to be shortened, and where what is known of it lies."""
 
-    def fingerprint(self, method: Method) -> str:
-        """Return a prepared method's fingerprint, or raise `CompressorUnavailableError`."""
-        ...
-
-    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
-        """Return a text's outcome, or raise `CompressorUnavailableError`."""
-        ...
+    job: Job
+    identity: Identity
+    keys: Keys
 
 
 class Pipeline:
     """Carries out plans.
 
     Args:
-        store: of outcomes, by content.
+        store: of outcomes and scores, by content.
         compressor: where misses go.
-        ttl_s: seconds that an outcome is kept.
+        ttl_s: seconds that they are kept.
+        is_shared: whether other machines use the store too.
     """
 
-    def __init__(self, store: Store, compressor: CompressorAccess, ttl_s: float = 86400.0) -> None:
-        self._store = store
-        self._compressor = compressor
-        self._ttl_s = ttl_s
-        self._writes: set[asyncio.Task[None]] = set()
+    def __init__(
+        self, store: Store, compressor: CompressorAccess, ttl_s: float = 86400.0, *, is_shared: bool = False
+    ) -> None:
+        self._means = Means(store, compressor, ttl_s, is_shared)
+        self._flights: Flights[Made] = Flights()
+
+    def figures(self) -> dict[str, int]:
+        """Return how often what happened, by the words of `Figure`."""
+        counted = {**self._means.figures, Figure.SHARED_FLIGHTS: self._flights.shared}
+        return {figure.value: counted.get(figure, 0) for figure in Figure}
 
     def wanted(self, decisions: Sequence[Decision], model: str, team: str) -> list[bytes]:
         """Return the keys that `run` would ask the store for, were these decisions its plan; no I/O.
 
         Whoever fetches them along with keys of his own gives what he found to `run` as `known`.
         """
-        jobs = [_job(decision, model) for decision in decisions if decision.compresses]
         keys: list[bytes] = []
-        for job in jobs:
-            with suppress(CompressorUnavailableError):
-                keys.append(outcome_key(job, self._compressor.fingerprint(job.method), team))
+        for decision in decisions:
+            if decision.compresses:
+                with suppress(CompressorUnavailableError):
+                    keys += filter(None, self._asked(decision, model, team).keys)
         return keys
 
     async def run(
@@ -97,52 +103,64 @@ class Pipeline:
         begun = time.monotonic() - spent_s
         decisions = [decision for decision in plan.decisions if decision.compresses]
         ends = [begun + _patience_s(plan, decision) for decision in decisions]
-        jobs = [_job(decision, model) for decision in decisions]
-        keys: dict[int, bytes] = {}
+        asked: dict[int, _Asked] = {}
         fates: dict[int, Fate] = {}
-        for index, job in enumerate(jobs):
+        for index, decision in enumerate(decisions):
             try:
-                keys[index] = outcome_key(job, self._compressor.fingerprint(job.method), team)
+                asked[index] = self._asked(decision, model, team)
             except CompressorUnavailableError as error:
-                fates[index] = Fate(decisions[index], None, error.reason)
-        found = await self._from_cache(keys, known, max(ends, default=begun))
-        fates.update({i: _fate(decisions[i], outcome, cached=True) for i, outcome in found.items()})
-        missing = [index for index in keys if index not in found]
-        sizes = {index: size_of(jobs[index].text) for index in missing}
+                fates[index] = Fate(decision, None, error.reason)
+        values = await self._fetched([one.keys for one in asked.values()], known, max(ends, default=begun))
+        for index, one in asked.items():
+            outcome = self._means.found(values.get(one.keys.outcome), one.job, one.identity)
+            if outcome is not None:
+                fates[index] = _fate(decisions[index], outcome, cached=True)
+        missing = [index for index in asked if index not in fates]
+        sizes = {index: size_of(asked[index].job.text) for index in missing}
         total = sum(sizes.values())
         # Each by itself: what is done in time counts, whatever becomes of the others.
-        works = (self._compressed(decisions[i], jobs[i], keys[i], ends[i], total - sizes[i]) for i in missing)
+        works = (
+            self._made(decisions[i], self._making(asked[i], values, total - sizes[i]), ends[i])
+            for i in missing
+        )
         fates.update(zip(missing, await asyncio.gather(*works), strict=True))
-        return [fates[index] for index in range(len(jobs))]
+        return [fates[index] for index in range(len(decisions))]
 
     async def close(self) -> None:
         """Wait for writes that are under way."""
-        await asyncio.gather(*self._writes)
+        await self._flights.close()
 
-    async def _from_cache(
-        self, keys: Mapping[int, bytes], known: Mapping[bytes, bytes | None], ends: float
-    ) -> dict[int, Outcome]:
+    def _asked(self, decision: Decision, model: str, team: str) -> _Asked:
+        """Return what a decision asks for. Raises `CompressorUnavailableError`."""
+        job = _job(decision, model)
+        identity = self._means.compressor.identity(job.method)
+        return _Asked(job, identity, keys_of(job, identity, team))
+
+    async def _fetched(
+        self, keys: Sequence[Keys], known: Mapping[bytes, bytes | None], ends: float
+    ) -> dict[bytes, bytes | None]:
+        """Return what the store has under keys, and what is known of them; nothing after `ends`."""
         values = dict(known)
-        if asked := [key for key in dict.fromkeys(keys.values()) if key not in known]:
+        every = (key for pair in keys for key in pair if key and key not in known)
+        if missing := list(dict.fromkeys(every)):
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(ends - time.monotonic(), 0.0)):
-                    values.update(zip(asked, await self._store.get_many(asked), strict=True))
-        outcomes = ((index, unpack(value)) for index, key in keys.items() if (value := values.get(key)))
-        return {index: outcome for index, outcome in outcomes if outcome is not None}
+                    found = await self._means.store.get_many(missing)
+                    values.update(zip(missing, found, strict=True))
+        return values
 
-    async def _compressed(self, decision: Decision, job: Job, key: bytes, ends: float, beside: int) -> Fate:
-        try:
-            outcome = await self._compressor.compress(job, max(ends - time.monotonic(), 0.0), beside)
-        except CompressorUnavailableError as error:
-            return Fate(decision, None, error.reason)
-        self._remember({key: pack(outcome)})
-        return _fate(decision, outcome, cached=False)
+    def _making(self, asked: _Asked, values: Mapping[bytes, bytes | None], beside: int) -> Making:
+        is_spoilt = bool(values.get(asked.keys.outcome))
+        known = values.get(asked.keys.scores)
+        return Making(self._means, asked.job, asked.identity, asked.keys, known, is_spoilt, beside)
 
-    def _remember(self, items: Mapping[bytes, bytes]) -> None:
-        """Write to the cache without keeping the request waiting."""
-        task = asyncio.get_running_loop().create_task(self._store.put_many(items, self._ttl_s))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+    async def _made(self, decision: Decision, making: Making, ends: float) -> Fate:
+        made = await self._flights.join(making.keys.outcome, ends, making)
+        if made is None:
+            return Fate(decision, None, Refusal.DEADLINE)
+        if made.outcome is None:
+            return Fate(decision, None, made.reason)
+        return _fate(decision, made.outcome, cached=made.cached)
 
 
 def _patience_s(plan: Plan, decision: Decision) -> float:

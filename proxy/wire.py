@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Identity, Job, Method, Outcome
 
 _LENGTH_BYTES = 4
 
@@ -40,7 +40,7 @@ class Refusal(StrEnum):
 
 
 class Prepare(msgspec.Struct, tag="prepare", frozen=True):
-    """Load these methods' weights and tell their fingerprints."""
+    """Load these methods' weights and tell their identities."""
 
     id: int
     methods: tuple[Method, ...]
@@ -51,12 +51,21 @@ class Compress(msgspec.Struct, tag="compress", frozen=True):
 
     Attributes:
         beside: tokens of other texts that the same request asks for at the same time, about.
+        scores: the text's, packed as they came back once; b"": they are to be found.
     """
 
     id: int
     job: Job
     deadline_s: float
     beside: int = 0
+    scores: bytes = b""
+
+
+class Prolong(msgspec.Struct, tag="prolong", frozen=True):
+    """Somebody waits for this request until `deadline_s` seconds from receipt, later than was said."""
+
+    id: int
+    deadline_s: float
 
 
 class Cancel(msgspec.Struct, tag="cancel", frozen=True):
@@ -72,18 +81,19 @@ class Ping(msgspec.Struct, tag="ping", frozen=True):
 
 
 class Prepared(msgspec.Struct, tag="prepared", frozen=True):
-    """The fingerprint of each method, in order; "" where it failed, with its error's message."""
+    """The identity of each method, in order; None where it failed, with its error's message."""
 
     id: int
-    fingerprints: tuple[str, ...]
+    identities: tuple[Identity | None, ...]
     errors: tuple[str, ...]
 
 
 class Compressed(msgspec.Struct, tag="compressed", frozen=True):
-    """What became of the text."""
+    """What became of the text; `scores` are worth keeping, b"" where none were found now."""
 
     id: int
     outcome: Outcome
+    scores: bytes = b""
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True):
@@ -100,7 +110,7 @@ class Pong(msgspec.Struct, tag="pong", frozen=True):
     id: int
 
 
-Question = Prepare | Compress | Cancel | Ping
+Question = Prepare | Compress | Prolong | Cancel | Ping
 Answer = Prepared | Compressed | Failed | Pong
 
 

@@ -5,7 +5,8 @@ one another's size. Texts of one method are taken together up to what is done in
 a second, so that nothing runs long while something urgent waits. Who comes first: an order counts
 from the moment at which it and those beside it would be done if they were alone, or from the last
 chance to begin, whichever is sooner; so short requests pass long ones, long ones are not passed for
-ever, and none that can still be met is missed for one that can wait.
+ever, and none that can still be met is missed for one that can wait. Equal jobs, whoever sends
+them, are one piece of work: who comes later joins, and all hear the answer.
 `elision.proxy.pace` says how long things take. Nothing here runs anything. Safe for several threads.
 """
 
@@ -13,10 +14,11 @@ import threading
 import time
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Job, Method, Result
 from elision.proxy.pace import Pace, size_of
 from elision.proxy.wire import Answer, Compress, Compressed, Failed, Prepare, Refusal
 
@@ -44,6 +46,17 @@ class Limits:
     tokens: int
 
 
+class Work(NamedTuple):
+    """What orders must have in common to share batches and a pace.
+
+    Attributes:
+        scored: scores come along, so that no text is read.
+    """
+
+    method: Method
+    scored: bool = False
+
+
 @dataclass(eq=False, slots=True)
 class Order:
     """A text to shorten, for somebody who waits until `expires` (monotonic seconds).
@@ -53,6 +66,7 @@ class Order:
         size: of the text, in tokens as estimated.
         urgency: who comes first, in monotonic seconds; set by the queue.
         over: answered, or nobody waits any more.
+        joined: orders of the same job, which came later and hear what this one hears.
     """
 
     question: Compress
@@ -62,23 +76,37 @@ class Order:
     size: int = 0
     urgency: float = 0.0
     over: bool = False
+    joined: list["Order"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Measure the text."""
         self.size = size_of(self.question.job.text)
 
     @property
-    def method(self) -> Method:
-        """By which method."""
-        return self.question.job.method
+    def work(self) -> Work:
+        """What kind of work it is."""
+        return Work(self.question.job.method, bool(self.question.scores))
+
+    @property
+    def everybody(self) -> tuple["Order", ...]:
+        """This order and those that joined it."""
+        return self, *self.joined
+
+    def waits(self, now: float) -> bool:
+        """Whether whoever placed this one still waits."""
+        return not self.over and self.expires > now
+
+    def wanted(self, now: float) -> bool:
+        """Whether anybody waits for its outcome."""
+        return any(order.waits(now) for order in self.everybody)
 
     def fail(self, reason: Refusal, detail: str = "") -> None:
-        """Answer that there will be no outcome."""
+        """Answer this one that there will be no outcome."""
         self._answer(Failed(self.question.id, reason, detail))
 
-    def done(self, outcome: Outcome) -> None:
-        """Answer with the outcome."""
-        self._answer(Compressed(self.question.id, outcome))
+    def done(self, result: Result) -> None:
+        """Answer this one with what became of the text."""
+        self._answer(Compressed(self.question.id, result.outcome, result.scores))
 
     def _answer(self, answer: Answer) -> None:
         if not self.over:
@@ -97,13 +125,13 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Orders of one method, the most urgent first.
+    """Orders of one kind of work, the most urgent first.
 
     Attributes:
         expected_s: how long it should take; 0.0 if nobody knows.
     """
 
-    method: Method
+    work: Work
     orders: tuple[Order, ...]
     tokens: int
     expected_s: float
@@ -114,13 +142,18 @@ class Batch:
         return tuple(order.question.job for order in self.orders)
 
     @property
+    def scores(self) -> tuple[bytes, ...]:
+        """What is known of each text, packed."""
+        return tuple(order.question.scores for order in self.orders)
+
+    @property
     def urgency(self) -> float:
         """Of the most urgent order."""
         return self.orders[0].urgency
 
     def wanted(self, now: float) -> bool:
         """Whether anybody still waits for any of it."""
-        return any(not order.over and order.expires > now for order in self.orders)
+        return any(order.wanted(now) for order in self.orders)
 
 
 class WorkQueue:
@@ -137,8 +170,9 @@ class WorkQueue:
         self._changed = threading.Condition()
         self._orders: list[Order] = []
         self._preparations: list[Preparation] = []
-        self._paces: dict[Method, Pace] = defaultdict(Pace)
-        self._tried: dict[Method, float] = {}
+        self._leads: dict[Job, Order] = {}
+        self._paces: dict[Work, Pace] = defaultdict(Pace)
+        self._tried: dict[Work, float] = {}
         self._busy_until = 0.0
         self._running = 0
         self._last_arrival = float("-inf")
@@ -157,18 +191,44 @@ class WorkQueue:
             self._crowded = now - self._last_arrival < GATHER_S
             self._last_arrival = now
             order.urgency = self._urgency(order)
+            lead = self._leads.get(order.question.job)
+            if lead is not None and lead.wanted(now):
+                return self._join(lead, order, now)
             refusal = self._refusal(order, now)
             if refusal is None:
-                insort(self._orders, order, key=lambda waiting: waiting.urgency)
-                self._changed.notify()
+                self._insert(order)
             return refusal
 
     def drop(self, order: Order) -> None:
-        """Forget an order that nobody waits for."""
+        """Forget an order whose sender has left; its work goes on while others wait for it."""
         with self._changed:
             order.over = True
-            if order in self._orders:
-                self._orders.remove(order)
+            self._bury()
+
+    def prolong(self, order: Order, expires: float) -> None:
+        """Let an order wait longer than was said; its place stays."""
+        with self._changed:
+            order.expires = max(order.expires, expires)
+
+    def done(self, order: Order, result: Result) -> None:
+        """Answer an order that ran, and all that joined it."""
+        for one in self._finished(order):
+            one.done(result)
+
+    def fail(self, order: Order, reason: Refusal, detail: str = "") -> None:
+        """Answer an order that failed, and all that joined it."""
+        for one in self._finished(order):
+            one.fail(reason, detail)
+
+    def expire(self, order: Order) -> None:
+        """Answer an order that was given up; who joined it at that moment and has time, waits anew."""
+        everybody, now = self._finished(order), self._clock()
+        for one in everybody:
+            if one.expires <= now:
+                one.fail(Refusal.DEADLINE, "its time was over while it ran")
+        for one in everybody:
+            if one.waits(now) and (refusal := self.put(one)) is not None:
+                one.fail(refusal)
 
     def take(self) -> Batch | Preparation:
         """Wait for something to do, and return it; whoever takes a batch must call `ran`."""
@@ -188,35 +248,63 @@ class WorkQueue:
         with self._changed:
             self._bury()
             first = next(iter(self._orders), None)
-            if first is None or first.urgency >= urgency or first.size > self._room(first.method):
+            if first is None or first.urgency >= urgency or first.size > self._room(first.work):
                 return None
             return self._batch()
-
-    def share(self, outcomes: Mapping[Job, Outcome]) -> None:
-        """Give what was made to those who wait for the same, so that it is made once."""
-        with self._changed:
-            for order in self._orders:
-                if order.question.job in outcomes:
-                    order.done(outcomes[order.question.job])
-            self._bury()
 
     def ran(self, batch: Batch, seconds: float, *, whole: bool) -> None:
         """Take note of what a batch took; of one that was broken off nothing is learned."""
         with self._changed:
             if whole:
-                self._paces[batch.method].learn(batch.tokens, seconds)
+                self._paces[batch.work].learn(batch.tokens, seconds)
             self._running -= 1
             # What was put aside for this batch ends as much later.
             self._busy_until = self._busy_until + seconds - batch.expected_s if self._running else 0.0
 
     def tokens_per_s(self) -> dict[Method, float]:
-        """Return each method's pace, where it is known."""
+        """Return the pace at which each method reads texts, where it is known."""
         with self._changed:
-            known = {method: pace.seconds_for(10_000) for method, pace in self._paces.items()}
-            return {method: 10_000 / seconds for method, seconds in known.items() if seconds}
+            known = {work: pace.seconds_for(10_000) for work, pace in self._paces.items() if not work.scored}
+            return {work.method: 10_000 / seconds for work, seconds in known.items() if seconds}
+
+    def _insert(self, order: Order) -> None:
+        self._leads[order.question.job] = order
+        insort(self._orders, order, key=lambda waiting: waiting.urgency)
+        self._changed.notify()
+
+    def _join(self, lead: Order, order: Order, now: float) -> Refusal | None:
+        """Let an order have what another is to have; where that waits and is later, it moves forward."""
+        if order.expires <= now:
+            return Refusal.DEADLINE
+        refusal = None
+        if lead in self._orders and order.urgency < lead.urgency:
+            self._orders.remove(lead)
+            refusal = self._refusal(order, now)
+            if refusal is None:
+                lead.urgency = order.urgency
+            self._insert(lead)
+        elif lead in self._orders:
+            before = self._orders[: self._orders.index(lead) + 1]
+            is_late = self._running_s(now) + self._seconds(_sizes(before)) > order.expires - now
+            refusal = Refusal.OVERLOADED if is_late else None
+        if refusal is None:
+            lead.joined.append(order)
+        return refusal
+
+    def _finished(self, order: Order) -> tuple[Order, ...]:
+        """Let nobody join an order any more; return it and those who have."""
+        with self._changed:
+            everybody = order.everybody
+            order.joined = []
+            self._forget(order)
+            return everybody
+
+    def _forget(self, order: Order) -> None:
+        if self._leads.get(order.question.job) is order:
+            del self._leads[order.question.job]
 
     def _urgency(self, order: Order) -> float:
-        whole_s = self._seconds({order.method: order.size + order.question.beside})
+        whole_s = self._seconds({order.work: order.size + order.question.beside})
         if order.arrived + whole_s > order.expires:
             return order.arrived + whole_s  # not all can be met, so that none of it is more urgent
         return min(order.arrived + whole_s, order.expires - whole_s)
@@ -228,47 +316,49 @@ class WorkQueue:
         is_full = len(self._orders) >= self._limits.jobs or tokens + order.size > self._limits.tokens
         if self._orders and is_full:
             return Refusal.QUEUE_FULL
-        if self._seconds({order.method: order.size}) > order.expires - now:
+        if self._seconds({order.work: order.size}) > order.expires - now:
             return None if self._may_try(order, now) else Refusal.TOO_LONG
         return None if self._is_met(order, now) else Refusal.OVERLOADED
 
     def _is_met(self, order: Order, now: float) -> bool:
         """Whether an order would be done in time, and take no other's time that is enough without it."""
-        running_s = max(self._busy_until - now, 0.0)
+        running_s = self._running_s(now)
         place = bisect_right(self._orders, order.urgency, key=lambda waiting: waiting.urgency)
         without = _sizes(self._orders[:place])
         within = defaultdict(int, without)
-        within[order.method] += order.size
+        within[order.work] += order.size
         if running_s + self._seconds(within) > order.expires - now:
             return False
         for other in self._orders[place:]:
-            without[other.method] += other.size
-            within[other.method] += other.size
+            without[other.work] += other.size
+            within[other.work] += other.size
             left_s = other.expires - now - running_s
             if self._seconds(without) <= left_s < self._seconds(within):
                 return False
         return True
 
+    def _running_s(self, now: float) -> float:
+        """Return how long what runs will go on, as far as is known."""
+        return max(self._busy_until - now, 0.0)
+
     def _may_try(self, order: Order, now: float) -> bool:
         """Whether an idle compressor may find out if it is faster than it thinks."""
-        if self._orders or self._running or now - self._tried.get(order.method, float("-inf")) < TRY_AGAIN_S:
+        if self._orders or self._running or now - self._tried.get(order.work, float("-inf")) < TRY_AGAIN_S:
             return False
-        self._tried[order.method] = now
+        self._tried[order.work] = now
         return True
 
-    def _seconds(self, sizes: dict[Method, int]) -> float:
+    def _seconds(self, sizes: dict[Work, int]) -> float:
         return sum(
-            self._paces[method].seconds_for(tokens)
-            for method, tokens in sizes.items()
-            if method in self._paces
+            self._paces[work].seconds_for(tokens) for work, tokens in sizes.items() if work in self._paces
         )
 
     def _gather(self) -> None:
         """Where orders arrive closely, wait a little for more; one that comes alone goes at once."""
         end = min((order.arrived for order in self._orders), default=0.0) + GATHER_S
         while self._crowded and self._orders and (left := end - self._clock()) > 0:
-            method = self._orders[0].method
-            if _sizes(self._orders)[method] >= self._room(method):
+            work = self._orders[0].work
+            if _sizes(self._orders)[work] >= self._room(work):
                 return
             self._changed.wait(left)
 
@@ -276,21 +366,24 @@ class WorkQueue:
         """Take out what nobody waits for any more, and tell those who may still listen."""
         now = self._clock()
         for order in self._orders:
-            if order.expires <= now:
-                order.fail(Refusal.DEADLINE, "expired in the queue")
-        self._orders = [order for order in self._orders if not order.over]
+            for one in order.everybody:
+                if one.expires <= now:
+                    one.fail(Refusal.DEADLINE, "expired in the queue")
+            if not order.wanted(now):
+                self._forget(order)
+        self._orders = [order for order in self._orders if order.wanted(now)]
 
     def _batch(self) -> Batch | None:
-        """Take the most urgent order's method, and all orders of it that fit, by their urgency."""
+        """Take the most urgent order's kind of work, and all orders of it that fit, by their urgency."""
         self._bury()
         if not self._orders:
             return None
-        method = self._orders[0].method
-        room = self._room(method)
+        work = self._orders[0].work
+        room = self._room(work)
         orders: list[Order] = []
         tokens = 0
         for order in self._orders:
-            if order.method != method:
+            if order.work != work:
                 continue
             if orders and (tokens + order.size > room or len(orders) >= _MOST_JOBS):
                 break
@@ -298,18 +391,18 @@ class WorkQueue:
             tokens += order.size
         taken = set(orders)
         self._orders = [order for order in self._orders if order not in taken]
-        expected_s = self._paces[method].seconds_for(tokens)
+        expected_s = self._paces[work].seconds_for(tokens)
         self._busy_until = max(self._busy_until, self._clock()) + expected_s
         self._running += 1
-        return Batch(method, tuple(orders), tokens, expected_s)
+        return Batch(work, tuple(orders), tokens, expected_s)
 
-    def _room(self, method: Method) -> float:
-        return min(max(self._paces[method].tokens_in(BATCH_S), _LEAST_TOKENS), _MOST_TOKENS)
+    def _room(self, work: Work) -> float:
+        return min(max(self._paces[work].tokens_in(BATCH_S), _LEAST_TOKENS), _MOST_TOKENS)
 
 
-def _sizes(orders: Iterable[Order]) -> dict[Method, int]:
-    """Return the tokens of each method."""
-    sizes: dict[Method, int] = defaultdict(int)
+def _sizes(orders: Iterable[Order]) -> dict[Work, int]:
+    """Return the tokens of each kind of work."""
+    sizes: dict[Work, int] = defaultdict(int)
     for order in orders:
-        sizes[order.method] += order.size
+        sizes[order.work] += order.size
     return sizes

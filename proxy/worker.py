@@ -16,7 +16,8 @@ from contextlib import suppress
 
 import msgspec
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Identity, Job, Method, Result
+from elision.proxy.patience import Patience
 from elision.proxy.wire import (
     Answer,
     Cancel,
@@ -28,6 +29,7 @@ from elision.proxy.wire import (
     Pong,
     Prepare,
     Prepared,
+    Prolong,
     Question,
     Refusal,
 )
@@ -62,7 +64,7 @@ class CompressorClient:
     def __init__(self, socket: str, methods: Sequence[Method]) -> None:
         self._socket = socket
         self._methods = tuple(methods)
-        self._fingerprints: dict[Method, str] = {}
+        self._identities: dict[Method, Identity] = {}
         self._errors: dict[Method, str] = {}
         self._pending: dict[int, asyncio.Future[Answer]] = {}
         self._ids = itertools.count(1)
@@ -75,7 +77,7 @@ class CompressorClient:
     @property
     def ready(self) -> bool:
         """Whether every method has been tried; those that failed are in `errors`."""
-        return all(method in self._fingerprints or method in self._errors for method in self._methods)
+        return all(method in self._identities or method in self._errors for method in self._methods)
 
     @property
     def errors(self) -> dict[str, str]:
@@ -88,39 +90,43 @@ class CompressorClient:
         self._errors.clear()
         self._wanted.set()
 
-    def fingerprint(self, method: Method) -> str:
-        """Return a prepared method's fingerprint.
+    def identity(self, method: Method) -> Identity:
+        """Return what a prepared method's outcomes and scores depend on.
 
         Raises:
             CompressorUnavailableError: the process is starting, ended, or cannot load the method.
         """
-        if method in self._fingerprints:
-            return self._fingerprints[method]
+        if method in self._identities:
+            return self._identities[method]
         if method in self._errors:
             raise CompressorUnavailableError(Refusal.METHOD_UNAVAILABLE)
         raise CompressorUnavailableError(
             Refusal.COMPRESSOR_CRASHED if self._crashed else Refusal.COMPRESSOR_STARTING
         )
 
-    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
-        """Return a text's outcome.
+    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+        """Return what becomes of a text.
 
         Args:
             job: the text.
-            deadline_s: seconds to wait at most.
+            patience: until when somebody waits; it may be prolonged meanwhile.
             beside: tokens of other texts that are asked for at the same time, as `size_of` estimates.
+            scores: of the text, packed as they came back once; b"" for none.
 
         Raises:
-            CompressorUnavailableError: with the reason, at the latest after `deadline_s` seconds.
+            CompressorUnavailableError: with the reason, at the latest when patience is over.
         """
-        if deadline_s <= 0:
+        if patience.left_s <= 0:
             raise CompressorUnavailableError(Refusal.DEADLINE)
+        question = Compress(next(self._ids), job, patience.left_s, beside, scores)
         try:
-            answer = await self._ask(Compress(next(self._ids), job, deadline_s, beside), deadline_s)
+            async with asyncio.timeout(patience.left_s) as limit:
+                with patience.heard_by(lambda: self._prolong(question.id, patience, limit)):
+                    answer = await self._ask(question)
         except TimeoutError as error:
             raise CompressorUnavailableError(Refusal.DEADLINE) from error
         if isinstance(answer, Compressed):
-            return answer.outcome
+            return Result(answer.outcome, answer.scores)
         raise CompressorUnavailableError(
             answer.reason if isinstance(answer, Failed) else Refusal.COMPRESSOR_ERROR
         )
@@ -130,8 +136,8 @@ class CompressorClient:
         while True:
             with suppress(*_GONE):
                 await self._connected()
-            self._crashed = self._crashed or bool(self._fingerprints)
-            self._fingerprints.clear()
+            self._crashed = self._crashed or bool(self._identities)
+            self._identities.clear()
             self._errors.clear()
             self._writer = None
             for future in self._pending.values():
@@ -157,17 +163,17 @@ class CompressorClient:
         """Prepare what is wanted, now and whenever something else is."""
         while True:
             self._wanted.clear()
-            if missing := tuple(method for method in self._methods if method not in self._fingerprints):
+            if missing := tuple(method for method in self._methods if method not in self._identities):
                 await self._prepared(missing)
             await self._wanted.wait()
 
     async def _prepared(self, methods: tuple[Method, ...]) -> None:
-        answer = await self._ask(Prepare(next(self._ids), methods), None)
+        answer = await self._ask(Prepare(next(self._ids), methods))
         if not isinstance(answer, Prepared):
             return
-        for method, fingerprint, error in zip(methods, answer.fingerprints, answer.errors, strict=True):
-            if fingerprint:
-                self._fingerprints[method] = fingerprint
+        for method, identity, error in zip(methods, answer.identities, answer.errors, strict=True):
+            if identity is not None:
+                self._identities[method] = identity
             else:
                 self._errors[method] = error
                 self._log.error("Method %s cannot be used: %s", method.name, error)
@@ -180,7 +186,13 @@ class CompressorClient:
             if future is not None and not future.done():
                 future.set_result(answer)
 
-    async def _ask(self, question: Question, timeout_s: float | None) -> Answer:
+    def _prolong(self, number: int, patience: Patience, limit: asyncio.Timeout) -> None:
+        """Wait longer for an answer, and have the process do so."""
+        limit.reschedule(asyncio.get_running_loop().time() + patience.left_s)
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(self._codec.frame(Prolong(number, patience.left_s)))
+
+    async def _ask(self, question: Question) -> Answer:
         writer = self._writer
         if writer is None or writer.is_closing():
             raise CompressorUnavailableError(Refusal.COMPRESSOR_CRASHED)
@@ -188,8 +200,7 @@ class CompressorClient:
         self._pending[question.id] = future
         try:
             writer.write(self._codec.frame(question))
-            async with asyncio.timeout(timeout_s):
-                return await future
+            return await future
         finally:
             del self._pending[question.id]
             if (not future.done() or future.cancelled()) and not writer.is_closing():

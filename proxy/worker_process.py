@@ -22,7 +22,7 @@ from typing import Protocol
 
 import msgspec
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Identity, Job, Method, Result
 from elision.compressors.breaks import Abandoned, breaks
 from elision.compressors.errors import CompressionError, OutOfMemory
 from elision.proxy import logs
@@ -34,6 +34,7 @@ from elision.proxy.wire import (
     Pong,
     Prepare,
     Prepared,
+    Prolong,
     Question,
     Refusal,
 )
@@ -64,12 +65,12 @@ class JobRunner(Protocol):
         """Load a method's weights while another thread runs jobs."""
         ...
 
-    def prepare(self, method: Method) -> str:
-        """Run a method's weights once, loading them if need be; return its fingerprint."""
+    def prepare(self, method: Method) -> Identity:
+        """Run a method's weights once, loading them if need be; return its identity."""
         ...
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Return one outcome for each job."""
+    def run_known(self, jobs: Sequence[Job], known: Sequence[bytes]) -> list[Result]:
+        """Return one result for each job; `known` are packed scores of each, b"" for none."""
         ...
 
 
@@ -191,6 +192,9 @@ class Service:
         elif isinstance(question, Cancel):
             if (order := connection.waiting.pop(question.id, None)) is not None:
                 self._queue.drop(order)
+        elif isinstance(question, Prolong):
+            if (order := connection.waiting.get(question.id)) is not None:
+                self._queue.prolong(order, time.monotonic() + question.deadline_s)
         elif isinstance(question, Prepare):
             self._to_load.put(Preparation(question, connection.reply))
         else:
@@ -230,17 +234,16 @@ class Service:
         """Run and answer a batch; where it fails, its orders one by one. Whether all went well."""
         try:
             with breaks(lambda: self._between(batch)):
-                outcomes = self._engine.run(batch.jobs)
+                results = self._engine.run_known(batch.jobs, batch.scores)
         except Abandoned:
             for order in batch.orders:
-                order.fail(Refusal.DEADLINE, "its time was over while it ran")
+                self._queue.expire(order)
             return False
         except Exception as error:  # noqa: BLE001  a method may raise anything; the process goes on
             self._failed(batch, error)
             return False
-        for order, outcome in zip(batch.orders, outcomes, strict=True):
-            order.done(outcome)
-        self._queue.share(dict(zip(batch.jobs, outcomes, strict=True)))
+        for order, result in zip(batch.orders, results, strict=True):
+            self._queue.done(order, result)
         return True
 
     def _failed(self, batch: Batch, error: Exception) -> None:
@@ -250,11 +253,13 @@ class Service:
                 part = replace(batch, orders=(order,))
                 if part.wanted(time.monotonic()):
                     self._run(part)
+                else:
+                    self._queue.expire(order)
             return
         self._log.error("A batch failed: %s", _told(error))
         is_memory = isinstance(error, OutOfMemory)
         reason = Refusal.OUT_OF_MEMORY if is_memory else Refusal.COMPRESSOR_ERROR
-        batch.orders[0].fail(reason, _told(error))
+        self._queue.fail(batch.orders[0], reason, _told(error))
 
     def _between(self, batch: Batch) -> None:
         """In a break of a batch: note progress, do what is shorter and more urgent, or give up."""
@@ -271,12 +276,12 @@ class Service:
             self._depth = 0
 
     def _prepared(self, preparation: Preparation) -> Prepared:
-        """Wake what was loaded, and say of each method its fingerprint or why it has none."""
+        """Wake what was loaded, and say of each method its identity or why it has none."""
         methods = preparation.question.methods
-        fingerprints: dict[Method, str] = {}
+        identities: dict[Method, Identity] = {}
 
         def wake(method: Method) -> None:
-            fingerprints[method] = self._engine.prepare(method)
+            identities[method] = self._engine.prepare(method)
 
         loaded = [method for method in methods if method not in preparation.failed]
         failed = preparation.failed | _failures(wake, loaded)
@@ -284,7 +289,7 @@ class Service:
             self._log.error("Method %s cannot be used: %s", method.name, told)
         return Prepared(
             preparation.question.id,
-            tuple(fingerprints.get(method, "") for method in methods),
+            tuple(identities.get(method) for method in methods),
             tuple(failed.get(method, "") for method in methods),
         )
 

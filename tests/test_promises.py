@@ -30,6 +30,7 @@ class AtRandom:
     """A scorer that knows nothing."""
 
     fingerprint = "at-random/1"
+    reads_question = False
 
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         bounds = [words(text) for text in texts]

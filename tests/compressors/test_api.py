@@ -28,6 +28,7 @@ class Capitals:
     """A scorer that thinks much of words with capitals."""
 
     fingerprint = "capitals"
+    reads_question = False
 
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         found = [words(text) for text in texts]

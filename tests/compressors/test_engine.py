@@ -39,8 +39,8 @@ def test_preparing_gives_the_fingerprint_of_the_outcomes(tmp_path: Path) -> None
     """The proxy asks the cache by it before it has an outcome."""
     engine = Engine(Counters(), tmp_path / "cache")
     for method in [*methods(tmp_path / "lm"), Method("lossless"), Method("keep")]:
-        fingerprint = engine.prepare(method)
-        assert engine.run([Job(PROSE, method, Target(rate=0.5))])[0].fingerprint == fingerprint
+        identity = engine.prepare(method)
+        assert engine.run([Job(PROSE, method, Target(rate=0.5))])[0].fingerprint == identity.fingerprint
 
 
 def test_fingerprints_do_not_depend_on_where_weights_lie(tmp_path: Path) -> None:
@@ -146,4 +146,41 @@ def test_weights_can_be_loaded_beside_running_jobs(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(engine.load, [method, method]))
     assert engine.compressor(method) is engine.compressor(method)
-    assert engine.prepare(method) == engine.compressor(method).fingerprint
+    assert engine.prepare(method).fingerprint == engine.compressor(method).fingerprint
+
+
+def test_the_scorers_part_of_an_identity_does_not_know_the_selectors_options() -> None:
+    """So that another rate, other protected classes and forced strings find the same scores."""
+    engine = Engine()
+    plain, forced = Method("frequency"), Method("frequency", (("force_reserve_digit", True),))
+    word, lossless = Method("frequency", (("level", "word"),)), Method("lossless")
+    one, other, finer, none = map(engine.prepare, (plain, forced, word, lossless))
+    assert one.scorer == other.scorer
+    assert one.fingerprint != other.fingerprint
+    assert one.scorer != finer.scorer
+    assert none.scorer == ""
+    assert not one.reads_question
+
+
+def test_scores_that_are_known_are_not_found_again() -> None:
+    """They come back with the first outcome; with them the next one is the same as without."""
+    engine, method = Engine(), Method("frequency")
+    first, lossless = engine.run_known(
+        [Job(PROSE, method, Target(rate=0.5)), Job(JSON, Method("lossless"), Target())], [b"", b""]
+    )
+    assert first.scores
+    assert lossless.scores == b""
+    less = Job(PROSE, method, Target(rate=0.3))
+    [known] = engine.run_known([less], [first.scores])
+    assert known.scores == b""
+    assert known.outcome == engine.run([less])[0] != first.outcome
+
+
+def test_of_equal_jobs_one_has_to_bring_scores() -> None:
+    """Whichever it is; jobs of another text of the batch are read."""
+    engine, method = Engine(), Method("frequency")
+    job, other = (Job(text, method, Target(rate=0.5)) for text in (PROSE, PROSE[::-1]))
+    scores = engine.run_known([job], [b""])[0].scores
+    for known in ([scores, b"", b""], [b"", scores, b""]):
+        results = engine.run_known([job, job, other], known)
+        assert [bool(result.scores) for result in results] == [False, False, True]

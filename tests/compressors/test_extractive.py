@@ -23,6 +23,7 @@ class ByLength:
     """A scorer: longer words matter more."""
 
     fingerprint = "by-length/1"
+    reads_question = False
 
     def __init__(self) -> None:
         self.seen: list[str] = []

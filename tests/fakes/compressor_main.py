@@ -1,14 +1,15 @@
 """A compressor process whose engine does what the text says; started as a script.
 
 `sleep N` takes N seconds, `raise` throws, `exit` ends the process, anything else is halved.
-The method `broken` cannot be prepared.
+The method `broken` cannot be prepared; one with the option `counts` adds how often a text was run.
 """
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Identity, Job, Method, Outcome, Result
 from elision.compressors.errors import CompressionError
 from elision.proxy.worker_process import JobRunner, WorkerOptions, serve_process
 
@@ -16,17 +17,23 @@ from elision.proxy.worker_process import JobRunner, WorkerOptions, serve_process
 class ObedientEngine:
     """Does what the text says."""
 
+    def __init__(self) -> None:
+        self._runs: Counter[Job] = Counter()
+
     def load(self, method: Method) -> None:
         if dict(method.options).get("heavy"):
             time.sleep(0.5)
 
-    def prepare(self, method: Method) -> str:
+    def prepare(self, method: Method) -> Identity:
         if method.name == "broken":
             raise CompressionError("no weights here")
-        return f"{method.name}:1"
+        return Identity(f"{method.name}:1", f"{method.name}:scorer")
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return [self._one(job) for job in jobs]
+    def run_known(self, jobs: Sequence[Job], known: Sequence[bytes]) -> list[Result]:
+        return [
+            Result(self._one(job), b"" if scores else job.text.encode())
+            for job, scores in zip(jobs, known, strict=True)
+        ]
 
     def _one(self, job: Job) -> Outcome:
         if job.text.startswith("sleep "):
@@ -36,6 +43,9 @@ class ObedientEngine:
         if job.text == "exit":
             os._exit(9)
         half = job.text[: len(job.text) // 2]
+        if dict(job.method.options).get("counts"):
+            self._runs[job] += 1
+            half += str(self._runs[job])
         return Outcome(half, len(job.text), len(half), (), job.method.name, f"{job.method.name}:1")
 
 

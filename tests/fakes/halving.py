@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Identity, Job, Method, Outcome, Result, Span
+from elision.proxy.patience import Patience
 from elision.proxy.worker import CompressorUnavailableError
 
 
@@ -18,26 +19,28 @@ class Halving:
     version: str = "1"
     asked: list[Job] = field(default_factory=list)
 
-    def fingerprint(self, method: Method) -> str:
+    def identity(self, method: Method) -> Identity:
         if self.unavailable:
             raise CompressorUnavailableError(self.unavailable)
-        return f"{method.name}:{self.version}"
+        return Identity(f"{method.name}:{self.version}")
 
-    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
+    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
         self.asked.append(job)
-        if self.slow_s > deadline_s:
-            await asyncio.sleep(deadline_s)
+        if self.slow_s > patience.left_s:
+            await asyncio.sleep(patience.left_s)
             raise CompressorUnavailableError("deadline")
         if self.failing:
             raise CompressorUnavailableError(self.failing)
-        return self._halved(job)
+        return Result(self._halved(job))
 
     def _halved(self, job: Job) -> Outcome:
-        words = job.text.split(" ")
-        if self.growing:
-            return Outcome(job.text * 2, len(words), len(words) * 2, (), job.method.name, "f")
-        half = " ".join(words[: len(words) // 2])
-        reason = "too_short" if len(words) < 2 else ""
-        return Outcome(
-            job.text if reason else half, len(words), len(half.split(" ")), (), job.method.name, "f", reason
+        words, (name, fingerprint) = (
+            job.text.split(" "),
+            (job.method.name, f"{job.method.name}:{self.version}"),
         )
+        if self.growing:
+            return Outcome(job.text * 2, len(words), len(words) * 2, (), name, fingerprint)
+        half = " ".join(words[: len(words) // 2])
+        if len(words) < 2:
+            return Outcome(job.text, len(words), len(words), (), name, fingerprint, "too_short")
+        return Outcome(half, len(words), len(half.split(" ")), (Span(0, len(half)),), name, fingerprint)

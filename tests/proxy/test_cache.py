@@ -1,54 +1,116 @@
-"""Keys that say all, values that prove themselves."""
+"""Keys that say all, values that prove themselves and hold no text that is known."""
 
 import dataclasses
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elision.compressors.base import Job, Method, Outcome, Span, Target
-from elision.proxy.cache import outcome_key, pack, unpack
+from elision.compressors.base import Identity, Job, Method, Outcome, Span, Target
+from elision.proxy import values
+from elision.proxy.cache import keys_of, pack, unpack
 
-JOB = Job("a text", Method("m", (("level", "phrase"),)), Target(rate=0.5, model="gpt-4o", question="why?"))
-OUTCOME = Outcome("text", 2, 1, (Span(2, 6),), "m", "m:1")
+TEXT = "The quick brown fox jumps over the lazy dog; nobody saw it happen there. 你好 🦊"
+JOB = Job(TEXT, Method("m", (("level", "phrase"),)), Target(rate=0.5, model="gpt-4o", question="why?"))
+IDENTITY = Identity("m:1 forced", "m:1", reads_question=False)
+KEPT = (Span(4, 9), Span(16, 20), Span(72, 78))
+OUTCOME = Outcome("".join(TEXT[s.start : s.end] for s in KEPT), 20, 5, KEPT, "m", "m:1 forced")
+LOSSLESS = Outcome("a text of its own", 20, 5, (), "m", "m:1 forced")
+LEFT = Outcome(TEXT, 20, 20, (), "m", "m:1 forced", "not_shorter")
+
+
+def aimed(**changes: object) -> Job:
+    """Return the job with another target."""
+    return dataclasses.replace(JOB, target=dataclasses.replace(JOB.target, **changes))
 
 
 @pytest.mark.parametrize(
     "other",
-    [
-        dataclasses.replace(JOB, text="a text "),
-        dataclasses.replace(JOB, target=dataclasses.replace(JOB.target, rate=0.4)),
-        dataclasses.replace(JOB, target=dataclasses.replace(JOB.target, question="")),
-        dataclasses.replace(JOB, target=dataclasses.replace(JOB.target, model="gpt-4")),
-        dataclasses.replace(JOB, target=dataclasses.replace(JOB.target, protect=("urls",))),
-    ],
+    [aimed(rate=0.4), aimed(rate=None, tokens=9), aimed(model="gpt-4"), aimed(protect=("urls",))],
 )
-def test_a_key_says_everything_that_an_outcome_depends_on(other: Job) -> None:
-    """Another text or target is another key."""
-    assert outcome_key(JOB, "f", "t") != outcome_key(other, "f", "t")
+def test_another_target_is_another_outcome_of_the_same_scores(other: Job) -> None:
+    """So that a changed rate finds what was found of the text."""
+    mine, others = keys_of(JOB, IDENTITY, "t"), keys_of(other, IDENTITY, "t")
+    assert mine.outcome != others.outcome
+    assert mine.scores == others.scores
+
+
+def test_another_text_shares_nothing() -> None:
+    """Not even where it differs in a space."""
+    mine = keys_of(JOB, IDENTITY, "t")
+    others = keys_of(dataclasses.replace(JOB, text=TEXT + " "), IDENTITY, "t")
+    assert not set(mine) & set(others)
+
+
+@pytest.mark.parametrize(("reads", "shared"), [(True, False), (False, True)])
+def test_the_question_counts_where_the_method_reads_it(reads: bool, shared: bool) -> None:
+    """A document that many ask about is read once by a method that does not look at what they ask."""
+    identity = dataclasses.replace(IDENTITY, reads_question=reads)
+    mine, others = (keys_of(job, identity, "t") for job in (JOB, aimed(question="when?")))
+    assert [a == b for a, b in zip(mine, others, strict=True)] == [shared, shared]
 
 
 def test_teams_and_fingerprints_do_not_share_keys() -> None:
-    """No team can learn by timing what another sent; new weights make new outcomes."""
-    keys = {outcome_key(JOB, f, t) for f, t in (("f", "t"), ("g", "t"), ("f", "u"), ("ft", ""))}
-    assert len(keys) == 4
-    assert outcome_key(JOB, "f", "t") == outcome_key(JOB, "f", "t")
+    """No team can learn by timing what another sent; new weights make new outcomes and scores."""
+    others = [("f", "s", "t"), ("g", "s", "t"), ("f", "s", "u"), ("fs", "", "t"), ("f", "r", "t")]
+    keys = [keys_of(JOB, Identity(whole, scorer), team) for whole, scorer, team in others]
+    assert len({one.outcome for one in keys}) == 4, "the scorer is part of the whole"
+    assert len({one.scores for one in keys}) == 4, "the selector is no part of the scores"
+    assert keys[3].scores == b""
+    assert keys[0] == keys_of(JOB, Identity("f", "s"), "t")
 
 
-def test_an_outcome_comes_back_equal() -> None:
-    """Packed and unpacked."""
-    assert unpack(pack(OUTCOME)) == OUTCOME
+def test_outcomes_scores_and_leases_of_a_team_lie_together_and_never_meet() -> None:
+    """One scope, three kinds."""
+    keys = keys_of(JOB, IDENTITY, "t")
+    assert len({keys.outcome, keys.scores, keys.lease}) == 3
+    assert len({keys.outcome[:8], keys.scores[:8], keys.lease[:8]}) == 1
 
 
-@given(st.integers(0, 10_000), st.integers(1, 255))
-def test_a_damaged_value_is_a_miss(place: int, flip: int) -> None:
+@pytest.mark.parametrize("outcome", [OUTCOME, LOSSLESS, LEFT], ids=["ranges", "text", "unchanged"])
+def test_an_outcome_comes_back_equal(outcome: Outcome) -> None:
+    """Packed and unpacked, of ranges or not."""
+    assert unpack(pack(outcome, TEXT), JOB, IDENTITY) == outcome
+
+
+@given(st.text(min_size=1), st.data())
+def test_any_slices_of_any_text_come_back_equal(text: str, data: st.DataObject) -> None:
+    """In every script, lone surrogates left out, as bodies with them are not looked into."""
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
+    kept = tuple(Span(a, b) for a, b in list(pairwise(cuts))[::2])
+    chosen = "".join(text[span.start : span.end] for span in kept) if kept else text
+    outcome = dataclasses.replace(OUTCOME, text=chosen, kept=kept)
+    job = dataclasses.replace(JOB, text=text)
+    assert unpack(pack(outcome, text), job, IDENTITY) == outcome
+
+
+def test_what_is_made_of_slices_is_kept_without_text() -> None:
+    """The text is known to whoever asks; a store that is read by others shows none of it."""
+    for outcome in (OUTCOME, LEFT):
+        content = values.unpack(pack(outcome, TEXT))
+        assert content is not None
+        assert not any(word.encode() in content for word in TEXT.split())
+
+
+@pytest.mark.parametrize("outcome", [OUTCOME, LEFT])
+def test_a_value_of_another_text_does_not_apply(outcome: Outcome) -> None:
+    """Ranges give some text of any original, but not the one that was made."""
+    other = dataclasses.replace(JOB, text=TEXT.swapcase())
+    assert unpack(pack(outcome, TEXT), other, IDENTITY) is None
+    shorter = dataclasses.replace(JOB, text=TEXT[:10])
+    assert unpack(pack(outcome, TEXT), shorter, IDENTITY) is None
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255), st.sampled_from([OUTCOME, LOSSLESS, LEFT]))
+def test_a_damaged_value_is_a_miss(place: int, flip: int, outcome: Outcome) -> None:
     """Whichever byte changed."""
-    value = bytearray(pack(OUTCOME))
+    value = bytearray(pack(outcome, TEXT))
     value[place % len(value)] ^= flip
-    assert unpack(bytes(value)) is None
+    assert unpack(bytes(value), JOB, IDENTITY) is None
 
 
-@given(st.binary())
-def test_a_foreign_value_is_a_miss(value: bytes) -> None:
-    """Whatever the bytes."""
-    assert unpack(value) is None
+@given(st.binary(), st.booleans())
+def test_a_foreign_value_is_a_miss(value: bytes, framed: bool) -> None:
+    """Whatever the bytes, in a sound frame or not."""
+    assert unpack(values.pack(value) if framed else value, JOB, IDENTITY) is None

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from elision.compressors.base import Job, Outcome
+from elision.compressors.base import Job, Result
+from elision.proxy.patience import Patience
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.store import MemoryStore
 from elision.proxy.worker import CompressorUnavailableError
@@ -117,11 +118,13 @@ async def test_what_is_done_in_time_counts_whatever_becomes_of_the_others() -> N
     """Each text is asked for by itself, with the size of those beside it."""
 
     class Picky(Halving):
-        async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
+        async def compress(
+            self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b""
+        ) -> Result:
             sizes.append((len(job.text), beside))
             if job.text.startswith("x"):
                 raise CompressorUnavailableError("overloaded")
-            return await super().compress(job, deadline_s, beside)
+            return await super().compress(job, patience, beside=beside, scores=scores)
 
     sizes: list[tuple[int, int]] = []
     texts = ("a " * 40, "x " * 60, "b " * 100)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from elision.compressors.base import Job, Method, Outcome, Span, Target
+from elision.compressors.base import Identity, Job, Method, Outcome, Span, Target
 from elision.proxy.wire import (
     Answer,
     Cancel,
@@ -18,6 +18,7 @@ from elision.proxy.wire import (
     Pong,
     Prepare,
     Prepared,
+    Prolong,
     Question,
     Refusal,
 )
@@ -36,7 +37,10 @@ def reader_of(data: bytes) -> asyncio.StreamReader:
     return reader
 
 
-@pytest.mark.parametrize("question", [Prepare(1, (METHOD,)), Compress(2, JOB, 1.5, 7), Cancel(3), Ping(4)])
+@pytest.mark.parametrize(
+    "question",
+    [Prepare(1, (METHOD,)), Compress(2, JOB, 1.5, 7, b"\xff\0"), Prolong(2, 0.5), Cancel(3), Ping(4)],
+)
 async def test_questions_come_back_equal(question: Question) -> None:
     """Encoded and decoded, types and all."""
     codec = Codec()
@@ -47,7 +51,12 @@ async def test_questions_come_back_equal(question: Question) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [Prepared(1, ("f", ""), ("", "e")), Compressed(2, OUTCOME), Failed(3, Refusal.DEADLINE, "d"), Pong(4)],
+    [
+        Prepared(1, (Identity("f", "s", reads_question=False), None), ("", "e")),
+        Compressed(2, OUTCOME, b"\xff\0"),
+        Failed(3, Refusal.DEADLINE, "d"),
+        Pong(4),
+    ],
 )
 async def test_answers_come_back_equal(answer: Answer) -> None:
     """Encoded and decoded, types and all."""

@@ -5,13 +5,14 @@ import threading
 import pytest
 from msgspec.structs import replace
 
-from elision.compressors.base import Method, Outcome
-from elision.proxy.wire import Prepare, Refusal
+from elision.compressors.base import Method, Outcome, Result
+from elision.proxy.wire import Compressed, Prepare, Refusal
 from elision.proxy.work_queue import GATHER_S, TRY_AGAIN_S, Batch, Limits, Order, Preparation, WorkQueue
 from fakes.works import HALVE, Works
 
 OTHER = Method("other")
 ROOMY = Limits(jobs=1000, tokens=10**9)
+RESULT = Result(Outcome("aa", 10, 1, (), "halve", "f"), b"scores")
 
 
 def taken(queue: WorkQueue) -> list[int]:
@@ -23,8 +24,8 @@ def taken(queue: WorkQueue) -> list[int]:
 
 def known_pace(queue: WorkQueue, works: Works, tokens_per_s: float) -> None:
     """Let the queue see three batches of that pace."""
-    for _ in range(3):
-        queue.put(works.order(0, 1000))
+    for number in range(9000, 9003):
+        queue.put(works.order(number, 1000))
         batch = queue.take()
         assert isinstance(batch, Batch)
         queue.ran(batch, 1000 / tokens_per_s, whole=True)
@@ -191,17 +192,134 @@ def test_a_full_queue_refuses_but_never_the_first() -> None:
     assert [by_tokens.put(works.order(number, 160)) for number in range(2)] == [None, Refusal.QUEUE_FULL]
 
 
-def test_what_was_made_is_given_to_all_who_wait_for_the_same() -> None:
-    """A document that many ask about at once is read once."""
+def equal(order: Order, number: int, *, patience_s: float = 60.0) -> Order:
+    """Return an order of somebody else for the same job, who comes at the same time."""
+    question = replace(order.question, id=number)
+    return Order(question, order.reply, order.arrived, order.arrived + patience_s)
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_equal_jobs_are_run_once_and_all_hear_of_it(is_running: bool) -> None:
+    """A document that many ask about at once is read once, whether the first one waits or runs."""
+    works = Works()
+    queue = WorkQueue(Limits(jobs=2, tokens=20), works.clock)
+    first, other = works.order(1, 10), works.order(2, 10)
+    queue.put(first)
+    if is_running:
+        assert taken(queue) == [1]
+    queue.put(other)
+    assert queue.put(equal(first, 3)) is None, "it takes no room"
+    assert taken(queue) == ([2] if is_running else [1, 2])
+    queue.done(first, RESULT)
+    assert works.listener.told == [(1, ""), (3, "")]
+    assert {a.scores for a in works.listener.answers if isinstance(a, Compressed)} == {b"scores"}
+
+
+def test_what_came_too_late_to_join_is_run_by_itself() -> None:
+    """An answer is given once, and nobody waits for one that has been given."""
     works = Works()
     queue = WorkQueue(ROOMY, works.clock)
-    made, other = works.order(1, 10), works.order(2, 10)
-    same = Order(replace(made.question, id=3), made.reply, made.arrived, made.expires)
-    for order in (other, same):
-        queue.put(order)
-    queue.share({made.question.job: Outcome("aa", 10, 1, (), "halve", "f")})
-    assert works.listener.told == [(3, "")]
+    queue.put(first := works.order(1, 10))
+    assert taken(queue) == [1]
+    queue.fail(first, Refusal.COMPRESSOR_ERROR)
+    queue.put(equal(first, 2))
     assert taken(queue) == [2]
+    assert works.listener.told == [(1, "compressor_error")]
+
+
+def test_work_goes_on_while_anybody_waits_for_it() -> None:
+    """Who left or whose time is over hears nothing more, or why; the others hear the outcome."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    first = works.order(1, 10, patience_s=1)
+    queue.put(first)
+    queue.put(equal(first, 2))
+    queue.put(left := equal(first, 3))
+    queue.drop(left)
+    works.now += 2
+    assert taken(queue) == [1]
+    assert first.wanted(works.now)
+    queue.done(first, RESULT)
+    assert works.listener.told == [(1, "deadline"), (2, "")]
+
+
+def test_what_all_have_left_is_not_done() -> None:
+    """Neither the one that came first nor those that joined it."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    first, other = works.order(1, 10), works.order(9, 10)
+    queue.put(first)
+    queue.put(joined := equal(first, 2))
+    queue.put(other)
+    queue.drop(first)
+    queue.drop(joined)
+    assert taken(queue) == [9]
+    assert works.listener.told == []
+
+
+def test_who_joins_what_is_being_given_up_waits_anew() -> None:
+    """At the moment when the first one's time is over, another's may have begun."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    queue.put(first := works.order(1, 10, patience_s=1))
+    assert taken(queue) == [1]
+    queue.put(equal(first, 2))
+    works.now += 2
+    queue.expire(first)
+    assert works.listener.told == [(1, "deadline")]
+    assert taken(queue) == [2]
+
+
+def test_who_is_in_a_hurry_moves_the_work_forward() -> None:
+    """If it makes nobody late; who cannot be met is told at once, and takes nothing from the first."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    known_pace(queue, works, 1000)
+    long = works.order(1, 10_000)
+    for order in (long, works.order(2, 1000), works.order(3, 1000)):
+        assert queue.put(order) is None
+    assert queue.put(equal(long, 4, patience_s=10.5)) is None
+    assert queue.put(equal(long, 5, patience_s=4)) is Refusal.OVERLOADED
+    assert taken(queue) == [1]
+    queue.done(long, RESULT)
+    assert works.listener.told == [(1, ""), (4, "")]
+
+
+def test_who_cannot_be_met_where_the_work_stands_is_told_at_once() -> None:
+    """Though another waits for the same, who has more time."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    known_pace(queue, works, 1000)
+    put(queue, works, 3900, 3900, 3900)
+    queue.put(last := works.order(4, 4000))
+    works.now += 0.5
+    hasty = Order(replace(last.question, id=5), last.reply, works.now, works.now + 10)
+    assert queue.put(hasty) is Refusal.OVERLOADED
+
+
+def test_an_order_may_wait_longer_than_it_said() -> None:
+    """Somebody else of its sender's waits for it too."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    queue.put(order := works.order(1, 10, patience_s=1))
+    queue.prolong(order, works.now + 5)
+    queue.prolong(order, works.now + 3)
+    works.now += 4
+    assert taken(queue) == [1]
+
+
+def test_texts_whose_scores_are_known_have_a_batch_and_a_pace_of_their_own() -> None:
+    """Selecting is many times faster than reading: neither is to be mistaken for the other."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    known_pace(queue, works, 1000)
+    cold, known = works.order(1, 5000, patience_s=4), works.order(2, 5000, patience_s=4)
+    known.question = replace(known.question, scores=b"scores")
+    queue.put(works.order(3, 10))
+    assert queue.put(cold) is Refusal.TOO_LONG
+    assert queue.put(known) is None
+    batches = [queue.take(), queue.take()]
+    assert [batch.scores for batch in batches if isinstance(batch, Batch)] == [(b"scores",), (b"",)]
 
 
 def test_what_expired_or_was_dropped_is_not_taken() -> None:

@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from elision.compressors.base import Job, Method, Target
+from elision.proxy.patience import Patience
 from elision.proxy.worker import COMMAND as CURRENT
 from elision.proxy.worker import CompressorClient, CompressorKeeper, CompressorUnavailableError
 from elision.proxy.worker_process import WorkerOptions
@@ -52,58 +53,61 @@ async def until_ready(client: CompressorClient) -> None:
             await asyncio.sleep(0.01)
 
 
+async def shortened(client: CompressorClient, text: str) -> str:
+    """Return what becomes of a text."""
+    return (await client.compress(job(text), Patience.of(10))).outcome.text
+
+
 async def refusal(client: CompressorClient, text: str, deadline_s: float = 10.0) -> str:
     """Return the reason why a text was not compressed."""
     with pytest.raises(CompressorUnavailableError) as refused:
-        await client.compress(job(text), deadline_s)
+        await client.compress(job(text), Patience.of(deadline_s))
     return refused.value.reason
 
 
 async def test_jobs_come_back_in_order(tmp_path: Path) -> None:
     """And the method's fingerprint is known before the first of them."""
     async with compressor(tmp_path) as (client, _):
-        assert client.fingerprint(HALVE) == "halve:1"
-        outcomes = await asyncio.gather(client.compress(job("abcd"), 10), client.compress(job("xy"), 10))
-        assert [outcome.text for outcome in outcomes] == ["ab", "x"]
+        assert client.identity(HALVE).fingerprint == "halve:1"
+        results = await asyncio.gather(shortened(client, "abcd"), shortened(client, "xy"))
+        assert list(results) == ["ab", "x"]
 
 
 async def test_a_hung_compressor_is_given_up_at_the_deadline(tmp_path: Path) -> None:
     """The caller gets its reason then; others' work goes on after the hang."""
     async with compressor(tmp_path) as (client, _):
         assert await refusal(client, "sleep 0.5", deadline_s=0.05) == "deadline"
-        outcome = await client.compress(job("abcd"), 10)
-        assert outcome.text == "ab"
+        assert await shortened(client, "abcd") == "ab"
 
 
 async def test_work_that_waited_past_its_deadline_is_not_done(tmp_path: Path) -> None:
     """A request that nobody waits for must not keep the next one waiting."""
     async with compressor(tmp_path) as (client, _):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(client.compress(job("sleep 0.3"), 10))
+            tasks.create_task(shortened(client, "sleep 0.3"))
             await asyncio.sleep(0.1)
             tasks.create_task(refusal(client, "sleep 30", deadline_s=0.05))
-        outcome = await client.compress(job("abcd"), 10)
-        assert outcome.text == "ab"
+        assert await shortened(client, "abcd") == "ab"
 
 
 async def test_a_throwing_method_fails_its_own_request_only(tmp_path: Path) -> None:
     """A batch of several requests is run again one by one."""
     async with compressor(tmp_path) as (client, keeper):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(client.compress(job("sleep 0.2"), 10))
+            tasks.create_task(shortened(client, "sleep 0.2"))
             await asyncio.sleep(0.05)
             bad = tasks.create_task(refusal(client, "raise"))
-            good = await client.compress(job("abcd"), 10)
-        assert (good.text, bad.result(), keeper.starts) == ("ab", "compressor_error", 1)
+            good = await shortened(client, "abcd")
+        assert (good, bad.result(), keeper.starts) == ("ab", "compressor_error", 1)
 
 
 async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
     """Rather than let requests wait in vain."""
     async with compressor(tmp_path) as (client, _), asyncio.TaskGroup() as tasks:
-        for text in ("sleep 0.3", "ab", "ab"):
-            tasks.create_task(client.compress(job(text), 10))
+        for text in ("sleep 0.3", "ab", "cd"):
+            tasks.create_task(shortened(client, text))
             await asyncio.sleep(0.05)
-        assert await refusal(client, "ab") == "queue_full"
+        assert await refusal(client, "ef") == "queue_full"
 
 
 async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
@@ -111,8 +115,7 @@ async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
     async with compressor(tmp_path) as (client, keeper):
         assert await refusal(client, "exit") == "compressor_crashed"
         await until_ready(client)
-        outcome = await client.compress(job("abcd"), 10)
-        assert (outcome.text, keeper.starts) == ("ab", 2)
+        assert (await shortened(client, "abcd"), keeper.starts) == ("ab", 2)
 
 
 async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
             os.kill(keeper.pid, signal.SIGKILL)
         assert waiting.result() == "compressor_crashed"
         with pytest.raises(CompressorUnavailableError, match="compressor_crashed"):
-            client.fingerprint(HALVE)
+            client.identity(HALVE)
         await until_ready(client)
 
 
@@ -154,9 +157,9 @@ async def test_one_method_that_cannot_be_loaded_leaves_the_others(tmp_path: Path
     broken = Method("broken")
     async with compressor(tmp_path, HALVE, broken) as (client, _):
         assert client.errors == {"broken": "no weights here"}
-        assert client.fingerprint(HALVE) == "halve:1"
+        assert client.identity(HALVE).fingerprint == "halve:1"
         with pytest.raises(CompressorUnavailableError, match="method_unavailable"):
-            client.fingerprint(broken)
+            client.identity(broken)
 
 
 async def test_methods_that_are_wanted_later_are_prepared_without_a_restart(tmp_path: Path) -> None:
@@ -164,10 +167,10 @@ async def test_methods_that_are_wanted_later_are_prepared_without_a_restart(tmp_
     doubled = Method("halve", (("twice", True),))
     async with compressor(tmp_path) as (client, keeper):
         client.want((HALVE, doubled))
-        assert client.fingerprint(HALVE) == "halve:1"
+        assert client.identity(HALVE).fingerprint == "halve:1"
         assert not client.ready
         await until_ready(client)
-        assert client.fingerprint(doubled) == "halve:1"
+        assert client.identity(doubled).fingerprint == "halve:1"
         assert keeper.starts == 1
 
 
@@ -177,10 +180,9 @@ async def test_weights_that_load_keep_no_running_method_waiting(tmp_path: Path) 
     async with compressor(tmp_path) as (client, _):
         client.want((HALVE, heavy))
         await asyncio.sleep(0.1)
-        outcome = await client.compress(job("abcd"), 10)
-        assert (outcome.text, client.ready) == ("ab", False)
+        assert (await shortened(client, "abcd"), client.ready) == ("ab", False)
         await until_ready(client)
-        assert client.fingerprint(heavy) == "halve:1"
+        assert client.identity(heavy).fingerprint == "halve:1"
 
 
 @pytest.mark.parametrize("is_real", [False, True], ids=["fake", "tiny model"])
@@ -197,12 +199,13 @@ async def test_64_requests_at_once_give_what_each_gives_alone(tmp_path: Path, is
     async with asyncio.TaskGroup() as tasks:
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
         await until_ready(client)
-        together = await asyncio.gather(*(client.compress(job, 60) for job in jobs))
-        alone = [await client.compress(job, 60) for job in jobs]
+        together = await asyncio.gather(*(client.compress(job, Patience.of(60)) for job in jobs))
+        alone = [await client.compress(job, Patience.of(60)) for job in jobs]
         for task in running:
             task.cancel()
-    assert together == alone
-    assert all(outcome.tokens_after < outcome.tokens_before for outcome in alone)
+    outcomes = [result.outcome for result in alone]
+    assert [result.outcome for result in together] == outcomes
+    assert all(outcome.tokens_after < outcome.tokens_before for outcome in outcomes)
 
 
 async def crashed(client: CompressorClient) -> None:
@@ -215,7 +218,9 @@ async def test_nothing_wedges(tmp_path: Path) -> None:
     texts = ("abcd", "raise", "sleep 0.002", "sleep 0.02")
 
     async def one(client: CompressorClient) -> None:
-        work = client.compress(job(random.choice(texts)), random.random() / 10, random.randint(0, 5000))
+        work = client.compress(
+            job(random.choice(texts)), Patience.of(random.random() / 10), beside=random.randint(0, 5000)
+        )
         async with asyncio.timeout(random.random() / 5):
             with suppress(CompressorUnavailableError):
                 await work
@@ -227,8 +232,7 @@ async def test_nothing_wedges(tmp_path: Path) -> None:
             told = await asyncio.gather(*crowd, return_exceptions=True)
             assert {type(error) for error in told if isinstance(error, BaseException)} <= {TimeoutError}
             await until_ready(client)
-            outcome = await client.compress(job("abcd"), 10)
-            assert (outcome.text, keeper.starts) == ("ab", 1 + crash)
+            assert (await shortened(client, "abcd"), keeper.starts) == ("ab", 1 + crash)
 
 
 async def test_a_short_request_passes_a_long_text_in_its_breaks(tmp_path: Path) -> None:
@@ -243,13 +247,13 @@ async def test_a_short_request_passes_a_long_text_in_its_breaks(tmp_path: Path) 
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
         await until_ready(client)
         for _ in range(4):
-            await client.compress(Job(prose(random), method, Target(rate=0.5)), 60)
-        reading = tasks.create_task(client.compress(long, 120))
+            await client.compress(Job(prose(random), method, Target(rate=0.5)), Patience.of(60))
+        reading = tasks.create_task(client.compress(long, Patience.of(120)))
         await asyncio.sleep(0.2)
-        await client.compress(short, 120)
+        await client.compress(short, Patience.of(120))
         assert not reading.done(), "it was not kept waiting by the long one"
         reading.cancel()
-        outcome = await client.compress(short, 120)
+        outcome = (await client.compress(short, Patience.of(120))).outcome
         assert outcome.tokens_after < outcome.tokens_before
         assert keeper.starts == 1
         for task in running:
@@ -283,7 +287,7 @@ async def test_before_the_process_is_there_every_call_is_refused(tmp_path: Path)
     client = CompressorClient(str(tmp_path / "none"), (HALVE,))
     assert not client.ready
     with pytest.raises(CompressorUnavailableError, match="compressor_starting"):
-        client.fingerprint(HALVE)
+        client.identity(HALVE)
     assert await refusal(client, "abcd") == "compressor_crashed"
 
 
@@ -297,10 +301,47 @@ async def test_a_cancelled_caller_cancels_its_work(tmp_path: Path) -> None:
     """A client that left must not occupy the compressor."""
     async with compressor(tmp_path) as (client, _):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(client.compress(job("sleep 0.2"), 10))
+            tasks.create_task(shortened(client, "sleep 0.2"))
             await asyncio.sleep(0.05)
-            left = tasks.create_task(client.compress(job("sleep 30"), 60))
+            left = tasks.create_task(client.compress(job("sleep 30"), Patience.of(60)))
             await asyncio.sleep(0.05)
             left.cancel()
-        outcome = await client.compress(job("abcd"), 10)
-        assert outcome.text == "ab"
+        assert await shortened(client, "abcd") == "ab"
+
+
+async def test_equal_jobs_of_several_workers_run_once(tmp_path: Path) -> None:
+    """What would take two seconds one after the other takes one; all get the same bytes."""
+    async with compressor(tmp_path) as (client, _):
+        other = CompressorClient(str(tmp_path / "s"), (HALVE,))
+        task = asyncio.get_running_loop().create_task(other.run())
+        await until_ready(other)
+        patience = Patience.of(20)
+        slow = Job("sleep 0.5", Method("halve", (("counts", True),)), Target(rate=0.5))
+        results = await asyncio.gather(*(one.compress(slow, patience) for one in (client, other, other)))
+        assert [result.outcome.text for result in results] == ["slee1"] * 3
+        again = await other.compress(slow, patience)
+        assert again.outcome.text == "slee2", "it was run a second time only when asked anew"
+        task.cancel()
+
+
+async def test_scores_come_back_once_and_are_taken_along(tmp_path: Path) -> None:
+    """With an outcome that needed them; not where they were given."""
+    async with compressor(tmp_path) as (client, _):
+        assert client.identity(HALVE).scorer == "halve:scorer"
+        first = await client.compress(job("abcd"), Patience.of(10))
+        assert first.scores == b"abcd"
+        again = await client.compress(job("abcd"), Patience.of(10), scores=first.scores)
+        assert (again.outcome, again.scores) == (first.outcome, b"")
+
+
+async def test_who_is_waited_for_longer_is_not_given_up(tmp_path: Path) -> None:
+    """Neither by the client nor by the process, where the work has not begun when the first time is over."""
+    async with compressor(tmp_path) as (client, _):
+        patience = Patience.of(0.2)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(shortened(client, "sleep 0.5"))
+            await asyncio.sleep(0.05)
+            waiting = tasks.create_task(client.compress(job("abcd"), patience))
+            await asyncio.sleep(0)
+            patience.prolong(patience.ends + 20)
+        assert waiting.result().outcome.text == "ab"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Identity, Job, Method, Outcome, Result
 from elision.compressors.breaks import give_way
 from elision.compressors.errors import OutOfMemory, WeightsMissing
 from elision.proxy.wire import Answer, Compressed, Prepare, Prepared
@@ -30,14 +30,15 @@ class Recorder:
         if method == BROKEN:
             raise WeightsMissing("no weights here")
 
-    def prepare(self, method: Method) -> str:
+    def prepare(self, method: Method) -> Identity:
         self.steps.append(f"wake {method.name}")
-        return f"{method.name}:1"
+        return Identity(f"{method.name}:1")
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def run_known(self, jobs: Sequence[Job], known: Sequence[bytes]) -> list[Result]:
         self.batches.append([job.text[:1] for job in jobs])
         self.during(jobs)
-        return [Outcome(job.text[:2], 4, 2, (), "m", "f") for job in jobs]
+        outcomes = [Outcome(job.text[:2], 4, 2, (), "m", "f") for job in jobs]
+        return [Result(outcome, scores * 2) for outcome, scores in zip(outcomes, known, strict=True)]
 
 
 def service(engine: Recorder, *, stuck_after_s: float = 60.0) -> Service:
@@ -49,7 +50,7 @@ def works() -> Works:
 
 
 def batch(*orders: Order) -> Batch:
-    return Batch(HALVE, orders, sum(order.size for order in orders), 0.0)
+    return Batch(orders[0].work, orders, sum(order.size for order in orders), 0.0)
 
 
 def test_every_order_is_answered_with_its_own_outcome() -> None:
@@ -134,7 +135,7 @@ def test_weights_are_loaded_apart_and_woken_between_batches() -> None:
     assert (engine.steps, answers) == (["load broken", "load halve"], [])
     done.do(done.next_work())
     assert engine.steps[2:] == ["wake halve"]
-    assert answers == [Prepared(1, ("", "halve:1"), ("no weights here", ""))]
+    assert answers == [Prepared(1, (None, Identity("halve:1")), ("no weights here", ""))]
 
 
 @pytest.mark.parametrize(("patience_s", "seen"), [(-1.0, True), (60.0, False)])
