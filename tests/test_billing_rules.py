@@ -155,7 +155,8 @@ def test_without_a_cache_every_token_costs() -> None:
 @pytest.mark.parametrize(("kept", "further"), [(500, 10.5), (330, 4.66)])
 def test_when_rewriting_a_warm_prefix_pays(kept: int, further: float) -> None:
     """Rewritten to a share p, it pays after (1.25 p - 0.1) / (0.1 (1 - p)) further turns, not before."""
-    left, rewritten = [], []
+    left: list[Fraction] = []
+    rewritten: list[Fraction] = []
     for name, bills in (("a", left), ("b", rewritten)):
         cache = PrefixCache(Rules(Reach.BREAKPOINTS, Fraction("0.1"), Fraction("1.25"), 0, 1e9))
         cache.bill([piece("a", 1000)], 0.0)
