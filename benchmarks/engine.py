@@ -35,6 +35,7 @@ from elision.policies.model import Kind, Mode, Policy, Rule, TextKind, Use, When
 from elision.policies.text_kinds import text_kind
 from elision.proxy.app import settle_garbage
 from elision.proxy.ledger import Ledger
+from elision.proxy.patience import Patience
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
@@ -135,7 +136,7 @@ async def asked(client: CompressorClient, jobs: Sequence[Job], deadline_s: float
     async def one(number: int) -> Outcome | None:
         started = time.perf_counter()
         try:
-            outcome = await client.compress(jobs[number], deadline_s)
+            outcome = (await client.compress(jobs[number], Patience.of(deadline_s))).outcome
         except CompressorUnavailableError as error:
             reasons[error.reason] += 1
             return None

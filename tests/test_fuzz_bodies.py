@@ -16,11 +16,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Identity, Job, Method, Outcome, Result
 from elision.policies.model import Budget, Endpoint, FewShot, Kind, Mode, Policy, Rule, Use, When
 from elision.proxy.bodies import Body, parse, splice
 from elision.proxy.carry import NotCarriedError
 from elision.proxy.ledger import Ledger
+from elision.proxy.patience import Patience
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
@@ -192,11 +193,11 @@ class Policies:
 class Halving:
     """A compressor that keeps the first half of everything."""
 
-    def fingerprint(self, method: Method) -> str:
-        return "halving"
+    def identity(self, method: Method) -> Identity:
+        return Identity("halving")
 
-    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
-        return Outcome(job.text[: len(job.text) // 2], 2, 1, (), "halve", "halving")
+    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+        return Result(Outcome(job.text[: len(job.text) // 2], 2, 1, (), "halve", "halving"))
 
 
 PLANNER = Planner(Policies(), lambda model: Words())

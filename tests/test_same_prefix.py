@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from elision.compressors.base import Job, Method, Outcome
+from elision.compressors.base import Identity, Job, Method, Outcome, Result
 from elision.policies.model import Budget, Kind, Policy, Rule, Use, When
+from elision.proxy.patience import Patience
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
@@ -61,13 +62,13 @@ class OnePolicy:
 class Telling:
     """A compressor whose outcome is a digest of the whole job, and the text's two ends."""
 
-    def fingerprint(self, method: Method) -> str:
-        return "telling"
+    def identity(self, method: Method) -> Identity:
+        return Identity("telling")
 
-    async def compress(self, job: Job, deadline_s: float, beside: int = 0) -> Outcome:
+    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
         digest = hashlib.sha256(repr((job.text, job.method, job.target)).encode()).hexdigest()
         text = f"<{digest[:10]}> {job.text[:20]} {job.text[-20:]}"
-        return Outcome(text, 1000, 10, (), job.method.name, "telling")
+        return Result(Outcome(text, 1000, 10, (), job.method.name, "telling"))
 
 
 @dataclass(slots=True)
