@@ -265,16 +265,19 @@ class Dialer:
             raise RedisTrouble(Reason.DOWN) from error
 
     async def _greet(self, connection: Connection, *, master: bool) -> None:
-        commands = [pack("CLIENT", "SETNAME", "elision")]
+        commands: list[bytes] = []
         if self.login.password:
             user = (self.login.user,) if self.login.user else ()
             commands.append(pack("AUTH", *user, self.login.password))
         if self.db:
             commands.append(pack("SELECT", self.db))
+        name = len(commands)
+        commands.append(pack("CLIENT", "SETNAME", "elision"))
         if master:
             commands.append(pack("ROLE"))
         replies = await connection.ask(b"".join(commands), len(commands), self.timeout_s)
-        raise_first(replies[1:])  # an ACL may forbid to give a name; nothing depends on it
+        del replies[name]  # an ACL may forbid to give a name; nothing depends on it
+        raise_first(replies)
         if master and not is_master(replies[-1]):
             raise RedisTrouble(Reason.READONLY)
 

@@ -29,12 +29,14 @@ class Scripted:
         answer: may be changed at any time.
         heard: the words of every command.
         greetings: connections that were opened.
+        open: those that are.
     """
 
     port: int = 0
     answer: Answer = well
     heard: list[list[bytes]] = field(default_factory=list)
     greetings: int = 0
+    open: int = 0
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
@@ -59,6 +61,7 @@ class Scripted:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection until its end."""
         self.greetings += 1
+        self.open += 1
         self._writers.append(writer)
         frames = hiredis.Reader(notEnoughData=self)
         try:
@@ -71,6 +74,7 @@ class Scripted:
         except ConnectionError:
             pass  # the client went first
         finally:
+            self.open -= 1
             writer.close()
 
 
@@ -85,4 +89,6 @@ async def scripted_redis(answer: Answer = well) -> AsyncIterator[Scripted]:
     finally:
         server.close()
         scripted.hang_up()
-        await server.wait_closed()
+        async with asyncio.timeout(5):
+            while scripted.open:
+                await asyncio.sleep(0)
