@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -21,6 +22,8 @@ from elision.proxy.commands import EXIT_CANNOT_START, EXIT_USAGE, SettingsFile, 
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.progress import Progress, TaskID
 
     from elision.config.settings import Settings
     from elision.proxy.store import Kept, SharedStore
@@ -52,7 +55,7 @@ def stats(
 
     async def look(store: "SharedStore", merged: "Settings") -> int:
         scopes = _scopes_of(team, merged)
-        kept = [one for scope in scopes or [None] for one in await store.kept(scope)]
+        kept = [one for scope in _each(scopes) for one in await store.kept(scope)]
         rows = _rows(kept, merged)
         if as_json:
             typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
@@ -168,7 +171,7 @@ async def _mark(store: "SharedStore", scopes: Sequence[bytes], ttl_s: float) -> 
         raise StoreUnreachable(f"cannot write to the store ({why}); nothing was cleared") from None
 
 
-async def _cleared(store: "SharedStore", scopes: Iterable[bytes]) -> int:
+async def _cleared(store: "SharedStore", scopes: Sequence[bytes]) -> int:
     """Clear scopes, or everything where none is named, with progress on a terminal; return how many."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -178,10 +181,19 @@ async def _cleared(store: "SharedStore", scopes: Iterable[bytes]) -> int:
     console = Console(file=sys.stderr)
     with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("", total=None)
-        for scope in scopes or [None]:
-            before = total
-            total += await store.clear(scope, lambda gone, b=before: bar.update(task, completed=b + gone))
+        for scope in _each(scopes):
+            tell = partial(_tell, bar, task, total)
+            total += await store.clear(scope, tell)
     return total
+
+
+def _each(scopes: Sequence[bytes]) -> list[bytes | None]:
+    """Return the scopes to look at one by one; none at all stands for everything at once."""
+    return [*scopes] if scopes else [None]
+
+
+def _tell(bar: "Progress", task: "TaskID", before: int, gone: int) -> None:
+    bar.update(task, completed=before + gone)
 
 
 def _rows(kept: "Iterable[Kept]", settings: "Settings") -> list[dict[str, object]]:

@@ -111,9 +111,9 @@ class DiskFile:
         with self._working() as connection, _transaction(connection):
             connection.executemany("DELETE FROM kept WHERE key = ?", [(key,) for key in keys])
 
-    def kept(self, scope: bytes | None) -> list[Kept]:
+    def kept(self, of: bytes | None) -> list[Kept]:
         """Return what is kept of one scope or all, by scope and kind."""
-        first, beyond = _range(scope)
+        first, beyond = _range(of)
         now = time.time()
         with self._working() as connection:
             rows = connection.execute(
@@ -122,7 +122,7 @@ class DiskFile:
                 "WHERE key >= ? AND key < ? AND ends > ? AND kind != ? GROUP BY 1, 2 ORDER BY 1, 2",
                 (first, beyond, now, Kind.CLEARED.value),
             )
-            return [Kept(*row[:4], row[4] - now) for row in rows]
+            return [Kept(scope, kind, count, size, ends - now) for scope, kind, count, size, ends in rows]
 
     def clear(self, scope: bytes | None) -> Iterator[int]:
         """Forget what is kept of one scope or all, overwriting it; yield how many went, step by step."""

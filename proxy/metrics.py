@@ -6,7 +6,7 @@ statuses and reasons: never a text, a key, or a name that a client made up.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from elision.proxy.policy_source import DEFAULT_TEAM
@@ -110,20 +110,20 @@ def _of_store(figures: Figures) -> "Iterator[Metric]":
     """Yield what a store has counted, by level and kind of value."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-    counters: list[tuple[str, str, tuple[str, ...], Mapping[tuple[str, ...], int]]] = [
-        ("hits", "Values found.", ("level", "kind"), dict(figures.hits)),
+    counters: list[tuple[str, str, tuple[str, ...], Iterable[tuple[tuple[str, ...], int]]]] = [
+        ("hits", "Values found.", ("level", "kind"), figures.hits.items()),
         ("misses", "Values found on no level.", ("kind",), _alone(figures.misses)),
         (
             "failures",
             "Times that a level was of no use, or a value damaged.",
             ("level", "reason"),
-            dict(figures.failures),
+            figures.failures.items(),
         ),
         ("evictions", "Values that had to make room.", ("level",), _alone(figures.evictions)),
     ]
     for name, told, labels, counts in counters:
         counter = CounterMetricFamily(f"elision_cache_{name}", told, labels=labels)
-        for values, count in counts.items():
+        for values, count in counts:
             counter.add_metric(values, count)
         yield counter
     held = GaugeMetricFamily("elision_cache_held_bytes", "Bytes that values take.", labels=("level",))
@@ -137,5 +137,5 @@ def _of_store(figures: Figures) -> "Iterator[Metric]":
     yield from (held, troubled)
 
 
-def _alone(counts: Mapping[str, int]) -> dict[tuple[str, ...], int]:
-    return {(value,): count for value, count in counts.items()}
+def _alone(counts: Mapping[str, int]) -> list[tuple[tuple[str, ...], int]]:
+    return [((value,), count) for value, count in counts.items()]

@@ -190,7 +190,7 @@ def test_every_failure_has_one_word() -> None:
         error.sqlite_errorcode = code
         return error
 
-    told = {
+    told: dict[str, list[Exception]] = {
         "full": [of_sqlite(sqlite3.SQLITE_FULL), OSError(errno.ENOSPC, "?"), OSError(errno.EDQUOT, "?")],
         "read_only": [of_sqlite(sqlite3.SQLITE_READONLY | 1 << 8), OSError(errno.EROFS, "?")],
         "busy": [of_sqlite(sqlite3.SQLITE_BUSY)],
