@@ -14,6 +14,7 @@ from pathlib import Path
 
 from elision.compressors.checkpoints import Prepared
 from elision.compressors.token_classifier import read_vocabulary
+from elision.compressors.torch_classifier import require_torch
 from elision.config.errors import ConfigError
 from elision.evaluation.errors import PackageMissing
 from elision.evaluation.progress import bar
@@ -103,6 +104,7 @@ def llmlingua2(wish: Wish, say: Say) -> Trained:
         say: told, in a line each, what was found and done; no text.
     Raises: ConfigError naming file, line or flag; WeightsMissing if the base is not there, or packages.
     """
+    require_torch()
     _check_window(wish)
     examples, filters = _examples(wish, say)
     parts = split(examples, wish.validate, wish.options.seed)
@@ -162,8 +164,21 @@ def _write(wish: Wish, parts: Split, filters: Sequence[Filtered], say: Say) -> N
 def _train(wish: Wish, texts: Sequence[LabelledText], say: Say) -> Path:
     if (wish.options.out / trainer.STATE).is_file():
         say(f"going on with the training in {wish.options.out}")
-    with _telling(wish.options.epochs, say) as tell:
+    with _telling(wish.options.epochs, say) as tell, _without_reports():
         return trainer.train(texts, wish.options, tell)
+
+
+@contextmanager
+def _without_reports() -> Iterator[None]:
+    """Keep transformers from reporting that an encoder comes without the head that is to be trained."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 @contextmanager
