@@ -130,6 +130,13 @@ class Verdict:
             return f"{told}; nothing is taken away"
         return f"{told}; {self.sent} are sent, for {_tokens(self.bill_sent)}"
 
+    def sending(self, tokens: int) -> "Verdict":
+        """Return the verdict of a prompt that came out otherwise than it was aimed at."""
+        bill = self.bill_before
+        if tokens != self.before:
+            bill = conversation_bill(tokens, 0, _proven(self.outlook))
+        return replace(self, sent=tokens, bill_sent=bill)
+
     def _step_sentence(self) -> str:
         told = (
             f"{self.before} tokens could become {self.after} if {self.broken} of a known prefix are sent anew"

@@ -86,6 +86,9 @@ def explain(
         list[str] | None, typer.Option(metavar="NAME:VALUE", help="A header of the request.")
     ] = None,
     upstream: Annotated[str, typer.Option(help="Name of the upstream that it goes to.")] = "",
+    turns: Annotated[
+        int | None, typer.Option(min=0, max=200, help="Further turns, in place of expected_turns.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Show JSON, with why other rules did not.")] = False,
     settings: SettingsFile = None,
 ) -> int:
@@ -110,9 +113,9 @@ def explain(
     if planned is None:
         return fail(EXIT_WRONG, f"{body}: the proxy would not look into this request")
     if as_json:
-        typer.echo(json.dumps(plan_row(planned), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(plan_row(planned, turns), ensure_ascii=False, indent=2))
     else:
-        terminal.print_plan(planned, sys.stdout)
+        terminal.print_plan(planned, sys.stdout, turns)
     return 0
 
 

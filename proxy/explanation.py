@@ -6,18 +6,26 @@ Pure. The command line, and requests that ask for it, show the same.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from elision.policies.economy import Verdict
 from elision.policies.engine import Miss, misses
 from elision.policies.model import Decision
 from elision.proxy.planner import Planned
+from elision.proxy.prefix_guard import foreseen
 from elision.proxy.wishes import MALFORMED
 
 Row = dict[str, object]
 
+FIRST = "taken as a conversation's first request"
+"""How a plan is explained: what was sent before is known when a request is served, not here."""
 
-def plan_row(planned: Planned) -> Row:
+
+def plan_row(planned: Planned, turns: int | None = None) -> Row:
     """Return a plan as `elision explain --json` and `x-elision: explain` show it.
 
     `segment` and `kind` are what policies call so. No text of the prompt is in it.
+
+    Args:
+        turns: that the conversation is expected to go on for; None: as the policy says.
     """
     plan = planned.plan
     return {
@@ -29,6 +37,7 @@ def plan_row(planned: Planned) -> Row:
         "endpoint": planned.facts.endpoint.value,
         "encoding": planned.encoding,
         "notes": notes_of(planned),
+        "prefix": _prefix_row(foreseen(planned, turns)),
         "segments": [_segment_row(planned, told) for told in explained(planned)],
     }
 
@@ -58,6 +67,36 @@ def notes_of(planned: Planned) -> list[str]:
     """Return what is to be said of the whole plan; what is refused the plan itself says in words."""
     malformed = "an x-elision header says what is no word or rate; it is passed over"
     return [*([malformed] if MALFORMED in planned.notes else []), *planned.plan.notes]
+
+
+def prefix_words(planned: Planned, turns: int | None = None) -> str:
+    """Say in a sentence what becomes of a prompt that the provider may cache."""
+    verdict = foreseen(planned, turns)
+    return f"{FIRST}: {verdict.sentence} (prices: {verdict.outlook.terms.source or 'none known'})"
+
+
+def _prefix_row(verdict: Verdict) -> Row:
+    terms = verdict.outlook.terms
+    return {
+        "taken_as": FIRST,
+        "ruling": verdict.ruling.value,
+        "why": verdict.sentence,
+        "tokens": {"before": verdict.before, "after": verdict.after, "sent": verdict.sent},
+        "bill": {
+            "before": float(verdict.bill_before),
+            "after": float(verdict.bill_after),
+            "sent": float(verdict.bill_sent),
+        },
+        "expected_turns": verdict.outlook.turns,
+        "terms": {
+            "read": terms.read,
+            "write": terms.write,
+            "minimum": terms.minimum,
+            "ttl_s": terms.ttl_s,
+            "granule": terms.granule,
+            "source": terms.source,
+        },
+    }
 
 
 def _segment_row(planned: Planned, told: Explained) -> Row:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from elision.compressors.base import Outcome, Span
 from elision.policies.model import Budget, Mode
-from elision.proxy.explanation import Explained, Row, explained, notes_of
+from elision.proxy.explanation import Explained, Row, explained, notes_of, prefix_words
 from elision.proxy.planner import Planned
 from elision.proxy.policy_source import PolicySet
 
@@ -54,8 +54,14 @@ def outcome_row(outcome: Outcome) -> Row:
     }
 
 
-def print_plan(planned: Planned, out: TextIO) -> None:
-    """Write a plan as a table, as wide as the terminal, and below it what the budget could not keep to."""
+def print_plan(planned: Planned, out: TextIO, turns: int | None = None) -> None:
+    """Write a plan as a table, as wide as the terminal, and below it what the budget could not keep to.
+
+    Last comes what the provider's prices of a repeated prefix make of it.
+
+    Args:
+        turns: that the conversation is expected to go on for; None: as the policy says.
+    """
     from rich.text import Text
 
     plan = planned.plan
@@ -70,6 +76,7 @@ def print_plan(planned: Planned, out: TextIO) -> None:
     console.print(table)
     for note in notes_of(planned):
         console.print(Text(f"note: {note}"))
+    console.print(Text(f"prefix, {prefix_words(planned, turns)}"))
 
 
 def _cells(planned: Planned, told: Explained) -> tuple[str, ...]:

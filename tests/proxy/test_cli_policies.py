@@ -74,6 +74,20 @@ def test_explain_knows_the_windows_that_the_settings_name(
     assert "the budget of" in json.loads(capsys.readouterr().out)["notes"][-1]
 
 
+def test_explain_tells_what_a_repeated_prefix_costs(
+    tmp_path: Path, policies: Path, body: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the prices that the settings name, for as many turns as are asked about."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("prefix_terms: [{upstreams: [eu], read: 0.3, minimum: 4}]\n")
+    command = ["explain", str(body), "--policies", str(policies), "--json"]
+    assert run([*command, "--settings", str(settings), "--upstream", "eu", "--turns", "7"]) == 0
+    prefix = json.loads(capsys.readouterr().out)["prefix"]
+    assert (prefix["terms"]["read"], prefix["terms"]["minimum"], prefix["expected_turns"]) == (0.3, 4, 7)
+    assert run([*command, "--settings", str(settings)]) == 0
+    assert json.loads(capsys.readouterr().out)["prefix"]["terms"]["read"] != 0.3
+
+
 def test_explain_finds_policies_by_variable_and_body_on_standard_input(
     policies: Path,
     body: Path,

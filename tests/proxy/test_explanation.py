@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 
-from elision.policies.model import Budget, Kind, Mode, Policy, Rule, Use, When
-from elision.proxy.explanation import plan_row
+from elision.policies.model import Budget, Kind, Mode, Policy, PrefixTerms, Rule, Use, When
+from elision.proxy.explanation import plan_row, prefix_words
 from elision.proxy.wishes import MALFORMED
 from fakes.planned import DOCUMENT, planned
 
@@ -33,6 +33,23 @@ def test_a_plan_tells_what_a_text_looks_like_and_what_gave_way() -> None:
     assert isinstance(parts, list)
     told = [(part["segment"], part["kind"], part["language"]) for part in parts]
     assert told[1] == ("context", "prose", "en")
+
+
+def test_a_plan_tells_what_the_providers_prices_make_of_it() -> None:
+    """Taken as a conversation's first request, and it says so; with the arithmetic."""
+    half = Policy("team", "abc", Mode.ENFORCE, 2.0, (Rule("all", When(), Use("any", 0.5)),))
+    shown = replace(planned(half), terms=PrefixTerms(0.1, 1.25, 512, 300, 1, "a page"))
+    prefix = json.loads(json.dumps(plan_row(shown)))["prefix"]
+    assert prefix["taken_as"] == "taken as a conversation's first request"
+    assert (prefix["ruling"], prefix["expected_turns"]) == ("cache_minimum", 5)
+    assert prefix["tokens"] == {"before": 738, "after": 378, "sent": 576}
+    assert prefix["bill"] == {"before": 1291.5, "after": 2268.0, "sent": 1008.0}
+    assert prefix["terms"]["source"] == "a page"
+    assert json.loads(json.dumps(plan_row(shown, 0)))["prefix"]["ruling"] == "below_minimum"
+    words = prefix_words(shown, 1)
+    assert words.startswith("taken as a conversation's first request: 738 tokens would become 378")
+    assert words.endswith("(prices: a page)")
+    assert prefix_words(replace(shown, terms=PrefixTerms())).endswith("(prices: none known)")
 
 
 def test_an_explanation_quotes_nothing_of_the_prompt() -> None:

@@ -61,6 +61,7 @@ def test_a_plan_as_a_table_names_every_segment() -> None:
     for cell in ("/messages/0/content", "[red]documents", "selective_context", "0.5", "instruction"):
         assert cell in table
     assert "\x1b" not in table
+    assert "prefix, taken as a conversation's first request: 738 tokens become 378; no minimum" in table
 
 
 def test_a_plan_tells_what_a_text_looks_like_and_what_gave_way() -> None:

@@ -1,0 +1,161 @@
+"""Where a plan meets the provider's prices: prompts are held above the minimum that it caches. Pure.
+
+Weighs a request's prompt, raises targets before anything is compressed, and takes outcomes back
+afterwards where that is still needed. The arithmetic is `elision.policies.economy`'s; what is to be
+sent for a message `elision.proxy.fates` makes of the decisions and fates that come out of here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from elision.policies.allocation import fraction, round_up
+from elision.policies.budget import MESSAGE_TOKENS
+from elision.policies.economy import Outlook, Ruling, Verdict, aimed, raised, restored
+from elision.policies.model import Decision, Mode, Use
+from elision.proxy.pipeline import Fate
+from elision.proxy.planner import Planned
+
+CACHE_MINIMUM = "cache_minimum"
+"""Why a segment stays as it was: without it the provider would cache nothing of the prompt."""
+_BYTES_OF_A_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is left of decisions once the minimum was looked at.
+
+    Attributes:
+        decisions: about the same segments, in their order.
+        fates: of those that are settled.
+        verdict: None where no minimum was near.
+    """
+
+    decisions: tuple[Decision, ...]
+    fates: tuple[Fate, ...] = ()
+    verdict: Verdict | None = None
+
+
+def prompt_tokens(planned: Planned, sent: Mapping[int, int]) -> int:
+    """Return the tokens of a request's whole prompt, as far as they can be told.
+
+    Texts are counted, tools and schemas estimated by their bytes, and each message has a frame.
+
+    Args:
+        sent: tokens of the texts of messages that do not go out as they came.
+    """
+    texts = sum(
+        segment.tokens for segment in planned.segments if not segment.tag and segment.message not in sent
+    )
+    body = planned.body
+    beside = planned.facts.other_tokens or sum(end - start for start, end in body.others) // _BYTES_OF_A_TOKEN
+    return texts + sum(sent.values()) + beside + MESSAGE_TOKENS * (len(body.messages) + 1)
+
+
+def outlook_of(planned: Planned, turns: int | None = None) -> Outlook:
+    """Return how a request's conversation is expected to go on: as its policy says, or by so many turns."""
+    return Outlook(planned.terms, planned.policy.history.expected_turns if turns is None else turns)
+
+
+def foreseen(planned: Planned, turns: int | None = None) -> Verdict:
+    """Return where a request's prompt would be brought, taken as a conversation's first one.
+
+    Nothing is compressed: targets stand for what methods would leave, and a method that has none
+    counts as leaving all.
+    """
+    before = prompt_tokens(planned, {})
+    saved = sum(_planned_saving(decision) for decision in planned.plan.decisions)
+    return aimed(before, before - saved, outlook_of(planned, turns))
+
+
+def aimed_higher(planned: Planned, decisions: Sequence[Decision], sent: Mapping[int, int]) -> Held:
+    """Raise the targets of decisions, so that the prompt stays above the provider's minimum.
+
+    Args:
+        decisions: that are to be carried out.
+        sent: tokens of the texts of all other messages that do not go out as they came.
+    """
+    sizes = {n: _planned_saving(d) for n, d in enumerate(decisions) if _enforced(planned, d)}
+    before = prompt_tokens(planned, sent)
+    verdict = aimed(before, before - sum(sizes.values()), outlook_of(planned))
+    if verdict.ruling is not Ruling.MINIMUM:
+        return Held(tuple(decisions))
+    if verdict.sent == before:
+        return _taken_back(decisions, (), [n for n in sizes if _acts(decisions[n])], verdict)
+    raisable = [n for n in sizes if decisions[n].compresses and sizes[n]]
+    extra = verdict.sent - verdict.after
+    if extra > sum(sizes[n] for n in raisable):
+        return Held(tuple(decisions), (), verdict)
+    tokens = [decisions[n].segment.tokens for n in raisable]
+    targets = [size - sizes[n] for n, size in zip(raisable, tokens, strict=True)]
+    new = dict(zip(raisable, raised(targets, tokens, extra), strict=True))
+    higher = tuple(_raised(d, new[n]) if n in new else d for n, d in enumerate(decisions))
+    whole = [n for n in raisable if new[n] == decisions[n].segment.tokens]
+    return _taken_back(higher, (), whole, verdict)
+
+
+def held(planned: Planned, aim: Held, fates: Sequence[Fate], sent: Mapping[int, int]) -> Held:
+    """Take outcomes back until the prompt is above the provider's minimum, where it must be.
+
+    Args:
+        aim: what was carried out.
+        fates: of those of its decisions that compress.
+        sent: as `aimed_higher` got it.
+    """
+    by_decision = {id(fate.decision): fate for fate in fates}
+    savings = [
+        _saving(decision, by_decision.get(id(decision))) if _enforced(planned, decision) else 0
+        for decision in aim.decisions
+    ]
+    before, outlook = prompt_tokens(planned, sent), outlook_of(planned)
+    found = restored(savings, before, outlook)
+    total = before - sum(saving for n, saving in enumerate(savings) if n not in found.indices)
+    verdict = found.verdict if aim.verdict is None else aim.verdict.sending(total)
+    if verdict.ruling is Ruling.CLEAR:
+        return Held(aim.decisions, (*fates, *aim.fates))
+    return _taken_back(aim.decisions, (*fates, *aim.fates), found.indices, verdict)
+
+
+def _taken_back(
+    decisions: Sequence[Decision], fates: Sequence[Fate], indices: Sequence[int], verdict: Verdict
+) -> Held:
+    """Return decisions of which some keep their segments, with that reason as their fate."""
+    kept = {index: replace(decisions[index], use=Use()) for index in indices}
+    gone = {id(decisions[index]) for index in indices}
+    others = [fate for fate in fates if id(fate.decision) not in gone]
+    settled = [Fate(decision, None, CACHE_MINIMUM) for decision in kept.values()]
+    left = tuple(kept.get(index, decision) for index, decision in enumerate(decisions))
+    return Held(left, (*others, *settled), verdict)
+
+
+def _enforced(planned: Planned, decision: Decision) -> bool:
+    return planned.plan.mode is Mode.ENFORCE and decision.mode is Mode.ENFORCE
+
+
+def _acts(decision: Decision) -> bool:
+    return decision.compresses or (decision.drops and not decision.segment.tag)
+
+
+def _planned_saving(decision: Decision) -> int:
+    """Return the tokens that a decision is to take away; none where a method has no target."""
+    tokens, use = decision.segment.tokens, decision.use
+    if not _acts(decision):
+        return 0
+    if decision.drops:
+        return tokens
+    if use.tokens is not None:
+        return max(0, tokens - use.tokens)
+    return tokens - round_up(fraction(use.rate), tokens) if use.rate is not None else 0
+
+
+def _saving(decision: Decision, fate: Fate | None) -> int:
+    """Return the tokens that a decision took away."""
+    if decision.drops:
+        return 0 if decision.segment.tag else decision.segment.tokens
+    if fate is None or fate.outcome is None or not fate.shortened:
+        return 0
+    return max(0, fate.outcome.tokens_before - fate.outcome.tokens_after)
+
+
+def _raised(decision: Decision, tokens: int) -> Decision:
+    why = f"{decision.why}, held above the {CACHE_MINIMUM.replace('_', ' ')}"
+    return replace(decision, use=replace(decision.use, rate=None, tokens=tokens), why=why)

@@ -1,0 +1,173 @@
+"""Prompts are held above the minimum that a provider caches."""
+
+from dataclasses import replace
+
+import pytest
+
+from elision.compressors.base import Outcome, Span
+from elision.policies.economy import Ruling
+from elision.policies.model import DROP, Decision, History, Mode, Policy, PrefixTerms, Rule, Use, When
+from elision.proxy.pipeline import Fate
+from elision.proxy.planner import Planned
+from elision.proxy.prefix_guard import (
+    CACHE_MINIMUM,
+    Held,
+    aimed_higher,
+    foreseen,
+    held,
+    outlook_of,
+    prompt_tokens,
+)
+from fakes.planned import planned
+
+TERMS = PrefixTerms(0.1, 1.25, 512, source="a page")
+WORDS = 738
+"""Of the prompt: 2 and 720 and 4, with 4 for each of two messages and 4 for the whole."""
+
+
+def a_plan(use: Use, terms: PrefixTerms = TERMS, mode: Mode = Mode.ENFORCE, turns: int = 5) -> Planned:
+    policy = Policy(
+        "team", "abc", mode, 2.0, (Rule("all", When(), use),), history=History(expected_turns=turns)
+    )
+    return replace(planned(policy), terms=terms)
+
+
+def shortened(decision: Decision, tokens: int) -> Fate:
+    """Return a fate that keeps the first words."""
+    text = " ".join(decision.segment.text.split()[:tokens])
+    outcome = Outcome(text, decision.segment.tokens, tokens, (Span(0, len(text)),), "any", "f")
+    return Fate(decision, outcome)
+
+
+def carried_out(aim: Held, tokens: int) -> list[Fate]:
+    return [shortened(decision, tokens) for decision in aim.decisions if decision.compresses]
+
+
+HALF = Use("any", rate=0.5)
+
+
+def test_a_prompt_is_weighed_whole() -> None:
+    """Texts as they are counted, or as they were sent; tools by their bytes; a frame for each message."""
+    plan = a_plan(HALF)
+    assert prompt_tokens(plan, {}) == WORDS
+    assert prompt_tokens(plan, {0: 1, 1: 100}) == 1 + 100 + 12
+    tools = replace(plan, body=replace(plan.body, others=((0, 41), (50, 90))))
+    assert prompt_tokens(tools, {}) == WORDS + 81 // 4
+    counted = replace(plan, facts=replace(plan.facts, other_tokens=7))
+    assert prompt_tokens(counted, {}) == WORDS + 7
+
+
+def test_an_outlook_is_the_policys_or_what_is_asked() -> None:
+    """With the prices of the model at hand."""
+    plan = a_plan(HALF, turns=3)
+    assert (outlook_of(plan).turns, outlook_of(plan, 9).turns) == (3, 9)
+    assert outlook_of(plan).terms is plan.terms
+
+
+def test_targets_are_raised_before_anything_is_compressed() -> None:
+    """Half of 720 would fall below 512; so much more is kept that 576 tokens are aimed at."""
+    plan = a_plan(HALF)
+    aim = aimed_higher(plan, plan.plan.decisions, {})
+    [document] = [decision for decision in aim.decisions if decision.compresses]
+    assert document.use == Use("any", tokens=576 - WORDS + 720)
+    assert document.why.endswith("held above the cache minimum")
+    assert aim.verdict is not None
+    assert (aim.verdict.ruling, aim.verdict.sent) == (Ruling.MINIMUM, 576)
+    done = held(plan, aim, carried_out(aim, 556), {})
+    assert done.verdict is not None
+    assert (done.verdict.sent, [fate.reason for fate in done.fates]) == (574, [""])
+    assert done.verdict.words == "kept=cache_minimum,tokens=738>378>574,minimum=512,turns=5,bill=1292>1004"
+
+
+def test_what_a_method_takes_beyond_its_target_is_taken_back() -> None:
+    """Just above the minimum is not far enough: our count may be wrong by a sixteenth."""
+    plan = a_plan(HALF)
+    aim = aimed_higher(plan, plan.plan.decisions, {})
+    done = held(plan, aim, carried_out(aim, 520), {})
+    assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
+    assert done.fates[0].decision in done.decisions
+    assert not any(decision.compresses for decision in done.decisions)
+    assert done.verdict is not None
+    assert done.verdict.sent == WORDS
+
+
+def test_where_the_minimum_is_too_near_nothing_is_compressed() -> None:
+    """Then no compressor is asked, and the reason is told."""
+    plan = a_plan(HALF, replace(TERMS, minimum=700))
+    aim = aimed_higher(plan, plan.plan.decisions, {})
+    assert not any(decision.compresses for decision in aim.decisions)
+    assert [fate.reason for fate in aim.fates] == [CACHE_MINIMUM]
+    done = held(plan, aim, (), {})
+    assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
+    assert done.verdict is not None
+    assert done.verdict.words == "kept=cache_minimum,tokens=738>378>738,minimum=700,turns=5,bill=1292>1292"
+
+
+@pytest.mark.parametrize(
+    ("terms", "turns"),
+    [(replace(TERMS, minimum=64), 5), (replace(TERMS, minimum=4096), 5), (PrefixTerms(), 5)],
+)
+def test_far_from_a_minimum_nothing_changes(terms: PrefixTerms, turns: int) -> None:
+    """Decisions are the same objects, so that their outcomes are found."""
+    plan = a_plan(HALF, terms, turns=turns)
+    aim = aimed_higher(plan, plan.plan.decisions, {})
+    assert aim == Held(plan.plan.decisions)
+    fates = carried_out(aim, 360)
+    assert held(plan, aim, fates, {}) == Held(plan.plan.decisions, tuple(fates))
+
+
+def test_where_no_turn_is_expected_a_prompt_may_fall_below() -> None:
+    """It is told, and done."""
+    plan = a_plan(HALF, turns=0)
+    aim = aimed_higher(plan, plan.plan.decisions, {})
+    done = held(plan, aim, carried_out(aim, 360), {})
+    assert done.verdict is not None
+    assert done.verdict.words == "below=cache_minimum,tokens=738>378,minimum=512,turns=0,bill=922>378"
+    assert [fate.shortened for fate in done.fates] == [True]
+
+
+def test_a_method_without_a_target_is_looked_at_afterwards() -> None:
+    """What it will take away is not known before; it may be taken back all the same."""
+    plan = a_plan(Use("lossless"))
+    aim = aimed_higher(plan, plan.plan.decisions, {})
+    assert aim == Held(plan.plan.decisions)
+    done = held(plan, aim, carried_out(aim, 400), {})
+    assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
+
+
+def test_what_a_budget_leaves_out_is_put_back() -> None:
+    """A whole document that would be dropped stays, with the reason."""
+    plan = a_plan(HALF)
+    decisions = [
+        replace(decision, use=Use(DROP)) if decision.compresses else decision
+        for decision in plan.plan.decisions
+    ]
+    aim = aimed_higher(plan, decisions, {7: 400})
+    done = held(plan, aim, (), {7: 400})
+    assert not any(decision.drops for decision in done.decisions)
+    assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
+    assert done.verdict is not None
+    assert done.verdict.sent == WORDS + 400
+
+
+def test_what_is_only_audited_saves_nothing() -> None:
+    """So nothing of it need be taken back."""
+    plan = a_plan(HALF, mode=Mode.AUDIT)
+    aim = aimed_higher(plan, plan.plan.decisions, {})
+    assert aim == Held(plan.plan.decisions)
+    assert held(plan, aim, carried_out(aim, 360), {}).verdict is None
+
+
+def test_what_was_sent_before_counts_as_it_was_sent() -> None:
+    """With 2,000 tokens before it, a short tail is no matter of the minimum."""
+    plan = a_plan(HALF)
+    aim = aimed_higher(plan, plan.plan.decisions, {7: 2000})
+    assert aim == Held(plan.plan.decisions)
+
+
+def test_a_plan_is_foreseen_without_being_carried_out() -> None:
+    """In audit too; with so many turns as are asked about."""
+    assert foreseen(a_plan(HALF, mode=Mode.AUDIT)).sent == 576
+    assert foreseen(a_plan(HALF), 0).ruling is Ruling.BELOW
+    assert foreseen(a_plan(Use("any", tokens=700))).ruling is Ruling.CLEAR
+    assert foreseen(a_plan(Use("lossless"))).before == WORDS
