@@ -28,6 +28,7 @@ from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.reload import LivePolicies, PolicyWatch
 from elision.proxy.rewriter import Rewriter
+from elision.proxy.store import Scopes
 from elision.proxy.store_tiers import Figures
 from elision.proxy.stores import open_store
 from elision.proxy.worker import CompressorClient, CompressorKeeper
@@ -130,7 +131,13 @@ async def with_policies(
     opened = open_store(settings)
     store, memory = opened.store, opened.memory
     stack.push_async_callback(store.close)
-    pipeline = Pipeline(store, client, settings.cache.ttl_s)
+    pipeline = Pipeline(
+        store,
+        client,
+        settings.cache.ttl_s,
+        scopes=Scopes(shared=settings.cache.scope == "shared"),
+        is_shared=settings.redis is not None,
+    )
     stack.push_async_callback(pipeline.close)
     ledger = Ledger(store, memory, settings.cache.ttl_s)
     stack.push_async_callback(ledger.close)

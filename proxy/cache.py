@@ -1,7 +1,7 @@
 """Outcomes and scores by content: the keys and values of the cache.
 
-A key says everything that a value depends on and whose it is (the team), so that no team can learn
-what another sent. An outcome depends on text, target and compressor, scores on text and scorer
+A key says everything that a value depends on and whose it is, so that no team can learn what another
+sent. An outcome depends on text, target and compressor, scores on text and scorer
 alone, both on the question only where the method reads it. No value holds a user's text where it
 can be said otherwise: an outcome is the ranges of the original that stay, and the original is
 known to whoever asks. What does not give the text that it once gave is a miss.
@@ -16,7 +16,7 @@ import msgspec
 
 from elision.compressors.base import Identity, Job, Outcome, Span
 from elision.proxy import values
-from elision.proxy.store import SCOPE_BYTES, Kind, make_key, scope_of
+from elision.proxy.store import SCOPE_BYTES, Kind, make_key
 
 
 class Keys(NamedTuple):
@@ -52,9 +52,9 @@ class _Value(msgspec.Struct, array_like=True, frozen=True):
 _DECODER = msgspec.msgpack.Decoder(_Value)
 
 
-def keys_of(job: Job, identity: Identity, team: str) -> Keys:
-    """Return the keys of a job's outcome and of its text's scores in a team's scope."""
-    scope, target = scope_of(team), job.target
+def keys_of(job: Job, identity: Identity, scope: bytes) -> Keys:
+    """Return the keys of a job's outcome and of its text's scores in a scope."""
+    target = job.target
     text = hashlib.blake2b(_bytes(job.text), digest_size=32).digest()
     question = target.question if identity.reads_question else ""
     asked = (identity.fingerprint, target.rate, target.tokens, target.model, target.protect, question)

@@ -18,7 +18,7 @@ from elision.proxy.cache import Keys, keys_of
 from elision.proxy.flights import Flights
 from elision.proxy.making import CompressorAccess, Figure, Made, Making, Means
 from elision.proxy.pace import size_of
-from elision.proxy.store import Store
+from elision.proxy.store import Scopes, Store
 from elision.proxy.wire import Refusal
 from elision.proxy.worker import CompressorUnavailableError
 
@@ -56,12 +56,20 @@ class Pipeline:
         store: of outcomes and scores, by content.
         compressor: where misses go.
         ttl_s: seconds that they are kept.
+        scopes: whose they are; None: each team's its own.
         is_shared: whether other machines use the store too.
     """
 
     def __init__(
-        self, store: Store, compressor: CompressorAccess, ttl_s: float = 86400.0, *, is_shared: bool = False
+        self,
+        store: Store,
+        compressor: CompressorAccess,
+        ttl_s: float = 86400.0,
+        *,
+        scopes: Scopes | None = None,
+        is_shared: bool = False,
     ) -> None:
+        self._scopes = scopes or Scopes()
         self._means = Means(store, compressor, ttl_s, is_shared)
         self._flights: Flights[Made] = Flights()
 
@@ -134,7 +142,7 @@ class Pipeline:
         """Return what a decision asks for. Raises `CompressorUnavailableError`."""
         job = _job(decision, model)
         identity = self._means.compressor.identity(job.method)
-        return _Asked(job, identity, keys_of(job, identity, team))
+        return _Asked(job, identity, keys_of(job, identity, self._scopes.of(team)))
 
     async def _fetched(
         self, keys: Sequence[Keys], known: Mapping[bytes, bytes | None], ends: float

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from elision.compressors.base import Identity, Job, Method, Outcome, Span, Target
 from elision.proxy import values
 from elision.proxy.cache import keys_of, pack, unpack
+from elision.proxy.store import scope_of
 
+TEAM = scope_of("t")
 TEXT = "The quick brown fox jumps over the lazy dog; nobody saw it happen there. 你好 🦊"
 JOB = Job(TEXT, Method("m", (("level", "phrase"),)), Target(rate=0.5, model="gpt-4o", question="why?"))
 IDENTITY = Identity("m:1 forced", "m:1", reads_question=False)
@@ -31,15 +33,15 @@ def aimed(**changes: object) -> Job:
 )
 def test_another_target_is_another_outcome_of_the_same_scores(other: Job) -> None:
     """So that a changed rate finds what was found of the text."""
-    mine, others = keys_of(JOB, IDENTITY, "t"), keys_of(other, IDENTITY, "t")
+    mine, others = keys_of(JOB, IDENTITY, TEAM), keys_of(other, IDENTITY, TEAM)
     assert mine.outcome != others.outcome
     assert mine.scores == others.scores
 
 
 def test_another_text_shares_nothing() -> None:
     """Not even where it differs in a space."""
-    mine = keys_of(JOB, IDENTITY, "t")
-    others = keys_of(dataclasses.replace(JOB, text=TEXT + " "), IDENTITY, "t")
+    mine = keys_of(JOB, IDENTITY, TEAM)
+    others = keys_of(dataclasses.replace(JOB, text=TEXT + " "), IDENTITY, TEAM)
     assert not set(mine) & set(others)
 
 
@@ -47,23 +49,23 @@ def test_another_text_shares_nothing() -> None:
 def test_the_question_counts_where_the_method_reads_it(reads: bool, shared: bool) -> None:
     """A document that many ask about is read once by a method that does not look at what they ask."""
     identity = dataclasses.replace(IDENTITY, reads_question=reads)
-    mine, others = (keys_of(job, identity, "t") for job in (JOB, aimed(question="when?")))
+    mine, others = (keys_of(job, identity, TEAM) for job in (JOB, aimed(question="when?")))
     assert [a == b for a, b in zip(mine, others, strict=True)] == [shared, shared]
 
 
 def test_teams_and_fingerprints_do_not_share_keys() -> None:
     """No team can learn by timing what another sent; new weights make new outcomes and scores."""
     others = [("f", "s", "t"), ("g", "s", "t"), ("f", "s", "u"), ("fs", "", "t"), ("f", "r", "t")]
-    keys = [keys_of(JOB, Identity(whole, scorer), team) for whole, scorer, team in others]
+    keys = [keys_of(JOB, Identity(whole, scorer), scope_of(team)) for whole, scorer, team in others]
     assert len({one.outcome for one in keys}) == 4, "the scorer is part of the whole"
     assert len({one.scores for one in keys}) == 4, "the selector is no part of the scores"
     assert keys[3].scores == b""
-    assert keys[0] == keys_of(JOB, Identity("f", "s"), "t")
+    assert keys[0] == keys_of(JOB, Identity("f", "s"), TEAM)
 
 
 def test_outcomes_scores_and_leases_of_a_team_lie_together_and_never_meet() -> None:
     """One scope, three kinds."""
-    keys = keys_of(JOB, IDENTITY, "t")
+    keys = keys_of(JOB, IDENTITY, TEAM)
     assert len({keys.outcome, keys.scores, keys.lease}) == 3
     assert len({keys.outcome[:8], keys.scores[:8], keys.lease[:8]}) == 1
 

@@ -9,7 +9,7 @@ import pytest
 from elision.compressors.base import Job, Result
 from elision.proxy.patience import Patience
 from elision.proxy.pipeline import Pipeline
-from elision.proxy.store import MemoryStore
+from elision.proxy.store import MemoryStore, Scopes
 from elision.proxy.worker import CompressorUnavailableError
 from fakes.halving import Halving
 from fakes.plans import HALVE, KEEP, decision, plan
@@ -40,6 +40,17 @@ async def test_a_second_request_is_a_hit_with_the_same_bytes() -> None:
     assert (first.cached, again.cached, other.cached) == (False, True, False)
     assert first.outcome == again.outcome
     assert [job.text for job in halving.asked] == ["a b c d", "x y"]
+
+
+async def test_teams_share_outcomes_where_the_operator_wants_it() -> None:
+    """Only then."""
+    halving, cache = Halving(), memory()
+    for team in ("t", "u"):
+        pipeline = Pipeline(cache, halving, scopes=Scopes(shared=True))
+        [fate] = await pipeline.run(plan(decision("a b")), "m", team)
+        await pipeline.close()
+        assert fate.cached == (team == "u")
+    assert len(halving.asked) == 1
 
 
 async def test_another_team_or_other_weights_do_not_hit() -> None:
