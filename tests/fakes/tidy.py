@@ -31,3 +31,13 @@ async def echo(request: Received) -> AsyncIterator[bytes]:
 def policies(folder: Path) -> str:
     (folder / "default.yaml").write_text(POLICY)
     return str(folder)
+
+
+def next_turn(first: bytes, answer_text: str = "Three hundred.") -> bytes:
+    """Return the body of the turn after the one with a body, which was answered."""
+    body = json.loads(first)
+    body["messages"] += [
+        {"role": "assistant", "content": answer_text},
+        {"role": "user", "content": "And how many columns?"},
+    ]
+    return json.dumps(body).encode()
