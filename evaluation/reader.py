@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _TRY_LATER = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 529))
 _LONGEST_PAUSE_S = 60.0
+# What bounds an answer: the field that all servers know, and the one that OpenAI's later models want.
+_LIMIT, _LATER_LIMIT = "max_tokens", "max_completion_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class _Asking:
     ) -> None:
         self._client, self._endpoint, self._store = client, endpoint, store
         self._tick, self._lost = told
+        self._limit = _LIMIT
 
     async def work(self, line: Iterable[Ask]) -> None:
         """Take prompts from the line that all workers share until it is empty."""
@@ -172,19 +175,19 @@ class _Asking:
             self._tick(1)
 
     async def _answer(self, ask: Ask) -> Row:
-        body = {
+        body: dict[str, object] = {
             "model": self._endpoint.model,
             "messages": [{"role": "user", "content": ask.prompt}],
             "temperature": ask.temperature,
             # Nothing is cut off the tail: OpenAI's default, and not every server's.
             **({"top_p": 1} if ask.temperature else {}),
-            "max_tokens": ask.answer_tokens,
+            self._limit: ask.answer_tokens,
         }
         began = time.perf_counter()
         answer = await self._patiently(body)
         return {"model": self._endpoint.model, **answer, "seconds": time.perf_counter() - began}
 
-    async def _patiently(self, body: Row) -> Row:
+    async def _patiently(self, body: dict[str, object]) -> Row:
         import httpx
 
         pause, why, status = self._endpoint.pause_s, "", 0
@@ -197,6 +200,8 @@ class _Asking:
             except httpx.TransportError as error:
                 why, status = f"{type(error).__name__}: {error}".rstrip(": "), 0
                 continue
+            if self._wants_the_later_limit(response, body):
+                continue
             if response.status_code not in _TRY_LATER:
                 return self._content(response)
             status = response.status_code
@@ -208,6 +213,14 @@ class _Asking:
             "start it, or wait, then run the same command again: answers so far are kept",
             status,
         )
+
+    def _wants_the_later_limit(self, response: "httpx.Response", body: dict[str, object]) -> bool:
+        """Change a body that was refused for the name of its limit; later bodies have the other one."""
+        if response.status_code != 400 or _LIMIT not in body or _LATER_LIMIT not in response.text:
+            return False
+        body[_LATER_LIMIT] = body.pop(_LIMIT)
+        self._limit = _LATER_LIMIT
+        return True
 
     def _content(self, response: "httpx.Response") -> Row:
         where = self._endpoint.completions

@@ -53,6 +53,7 @@ def distil(
     yes: Annotated[bool, typer.Option("--yes", help="Ask a teacher elsewhere, whatever it costs.")] = False,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests to the teacher at once.")] = 4,
     piece_tokens: Annotated[int, typer.Option(min=16, help="Longer texts are asked about in pieces.")] = 512,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="At which the teacher answers.")] = 0.3,
     settings: SettingsFile = None,
 ) -> int:
     """Ask a teacher to shorten texts by removing words; keep pairs of original and compressed text."""
@@ -62,8 +63,16 @@ def distil(
 
     endpoint = Endpoint(teacher, model, key_of("--key", key), concurrency)
     endpoint.check(("--teacher", "--model"))
-    counter = counters_of(settings_of(settings, {})).counter_for(model)
-    return _distil(Plan(read_texts(data), endpoint, counter, piece_tokens, price_of(price), yes), out)
+    plan = Plan(
+        texts=read_texts(data),
+        teacher=endpoint,
+        counter=counters_of(settings_of(settings, {})).counter_for(model),
+        piece_tokens=piece_tokens,
+        temperature=temperature,
+        price=price_of(price),
+        agreed=yes,
+    )
+    return _distil(plan, out)
 
 
 def _distil(plan: "Plan", out: Path) -> int:

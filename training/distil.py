@@ -57,8 +57,9 @@ class Plan:
     Attributes:
         texts: to be shortened.
         teacher: the endpoint.
-        piece_tokens: of a piece, at most, by the tokenizer of `counter`.
         counter: of the teacher's tokens.
+        piece_tokens: of a piece, at most.
+        temperature: at which is asked.
         price: None where it is not known.
         agreed: whether a teacher elsewhere may be asked.
     """
@@ -67,6 +68,7 @@ class Plan:
     teacher: Endpoint
     counter: TokenCounter
     piece_tokens: int = PIECE_TOKENS
+    temperature: float = TEMPERATURE
     price: Price | None = None
     agreed: bool = False
 
@@ -136,7 +138,8 @@ def distil(plan: Plan, out: Path, bar: Bar, tell: Callable[[str], None]) -> Figu
         PackageMissing; ReaderFailed where the teacher refuses, or stays away. Pairs of what was
         answered are written then too.
     """
-    pieces = list(_pieces(plan))
+    with bar("cutting", len(plan.texts)) as tick:
+        pieces = list(_pieces(plan, tick))
     losses = _Losses()
     with Store(out / ANSWERS) as answers:
         missing = unanswered([piece.ask for piece in pieces], plan.teacher, answers)
@@ -196,12 +199,13 @@ def _reason(error: ReaderFailed) -> str:
     return "no chat completion" if error.status == 200 else f"status {error.status}"
 
 
-def _pieces(plan: Plan) -> Iterator[_Piece]:
+def _pieces(plan: Plan, tick: Tick) -> Iterator[_Piece]:
     for one in plan.texts:
         for at, piece in enumerate(cut(one.text, plan.piece_tokens, plan.counter)):
             # Removing makes nothing longer; half as much again is for a teacher that counts otherwise.
             most = plan.counter.count(piece) * 3 // 2 + 64
-            yield _Piece(f"{one.id}#{at}", one.id, piece, Ask(INSTRUCTION + piece, most, TEMPERATURE))
+            yield _Piece(f"{one.id}#{at}", one.id, piece, Ask(INSTRUCTION + piece, most, plan.temperature))
+        tick(1)
 
 
 def _agree(plan: Plan, missing: Sequence[Ask], tell: Callable[[str], None]) -> None:

@@ -61,27 +61,46 @@ def examples_of(
 
 
 def examples_of_records(records: Iterable[LabelledText]) -> list[Example]:
-    """Group labelled texts: the same text is one group."""
-    return [Example(hashlib.sha256(one.text.encode()).hexdigest(), one) for one in records]
+    """Take labelled texts as they come, each a group of its own."""
+    return [Example(str(at), one) for at, one in enumerate(records)]
 
 
 def split(examples: Sequence[Example], share: float, seed: int) -> Split:
-    """Hold out a share of the groups, at least one and never all; none where the share is 0.
+    """Hold out a share of what belongs together, at least one and never all; none where the share is 0.
 
-    The same groups, share and seed give the same split, in whatever order examples come.
+    Examples of one group belong together, and so do groups that have a text in common. The same
+    examples, share and seed give the same split, in whatever order they come.
 
-    Raises: ConfigError if there is one group only and some are to be held out.
+    Raises: ConfigError if all belong together and some are to be held out.
     """
-    groups = sorted({one.group for one in examples})
-    if share and len(groups) < 2:
+    families = _families(examples)
+    names = sorted(set(families))
+    if share and len(names) < 2:
         raise ConfigError(["--validate: there is one text only; nothing can be held out, say --validate 0"])
-    random.Random(seed).shuffle(groups)
-    count = min(max(round(share * len(groups)), 1), len(groups) - 1) if share else 0
-    held = frozenset(groups[:count])
+    random.Random(seed).shuffle(names)
+    count = min(max(round(share * len(names)), 1), len(names) - 1) if share else 0
+    held = frozenset(names[:count])
+    sides = [(one.record, name in held) for one, name in zip(examples, families, strict=True)]
     return Split(
-        tuple(one.record for one in examples if one.group not in held),
-        tuple(one.record for one in examples if one.group in held),
+        tuple(record for record, out in sides if not out), tuple(record for record, out in sides if out)
     )
+
+
+def _families(examples: Sequence[Example]) -> list[str]:
+    """Return of each example a name for all that it belongs with: a digest of the least of their texts."""
+    texts = [hashlib.sha256(one.record.text.encode()).hexdigest() for one in examples]
+    least: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while least.setdefault(name, name) != name:
+            least[name] = name = least[least[name]]
+        return name
+
+    for one, text in zip(examples, texts, strict=True):
+        # Digests sort before groups, so that a family's name is a text's whatever the groups are called.
+        low, high = sorted((root(text), root(f"group {one.group}")))
+        least[high] = low
+    return [root(text) for text in texts]
 
 
 def _annotated(pair: Pair) -> Annotation:

@@ -32,9 +32,14 @@ class Filtered:
     limit: float
     dropped: int
 
+    @property
+    def median(self) -> float:
+        """Of the values; 0 without any."""
+        return float(np.median(self.values)) if self.values else 0.0
+
     def __str__(self) -> str:
-        low, high = (float(np.percentile(self.values, at)) if self.values else 0.0 for at in (50, 90))
-        told = f"{self.name}: median {low:.3f}, 90th percentile {high:.3f}"
+        high = float(np.percentile(self.values, 90)) if self.values else 0.0
+        told = f"{self.name}: median {self.median:.3f}, 90th percentile {high:.3f}"
         return f"{told}; dropped {self.dropped:,} of {len(self.values):,}"
 
 

@@ -43,4 +43,4 @@ def _draw_one(axes: "Axes", one: Filtered) -> None:
         axes.axvline(one.limit, color="C3", linestyle="--", label=f"dropped from here on: {one.dropped:,}")
         axes.legend(fontsize="small")
     axes.set(xlabel=_NAMES[one.name], ylabel="pairs")
-    axes.xaxis.label.set_size("small")
+    axes.xaxis.label.set_fontsize("small")

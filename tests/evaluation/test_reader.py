@@ -145,3 +145,14 @@ def test_a_key_that_is_said_back_is_not_shown(tmp_path: Path) -> None:
     ):
         read(asks(1), endpoint(reader.url, key="sk-secret"), store, lambda more: None)
     assert "sk-secret" not in str(failed.value)
+
+
+def test_a_later_name_for_the_limit_is_learned(tmp_path: Path) -> None:
+    """OpenAI's later models refuse the name that every other server knows."""
+    refusal = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+    with Store(tmp_path / "a.jsonl") as store, reading(str.upper, [400], refusal=refusal) as reader:
+        where = endpoint(reader.url, at_once=1)
+        read(asks(2), where, store, lambda more: None)
+        limits = [{name for name in body if name.startswith("max_")} for body in reader.asked]
+        assert limits == [{"max_tokens"}, {"max_completion_tokens"}, {"max_completion_tokens"}]
+        assert unanswered(asks(2), where, store) == []

@@ -81,9 +81,20 @@ def test_the_share_is_of_groups_and_the_seed_chooses_them() -> None:
     assert split(of("a"), 0, 0).taught == (of("a")[0].record,)
 
 
-def test_equal_texts_are_one_group() -> None:
-    """So that what is held out was not learned under another line."""
+def test_groups_with_a_text_in_common_are_one() -> None:
+    """So that what is held out was not learned under another name."""
+    first, second, third, alone = "one", "two", "three", "alone"
+    rows = [("a", first), ("a", second), ("b", second), ("c", second), ("c", third), ("d", alone)]
+    examples = [Example(group, LabelledText(text, ((0, 1),), (1.0,), "m")) for group, text in rows]
+    for seed in range(9):
+        parts = split(examples, 0.5, seed)
+        sides = [{record.text for record in side} for side in (parts.taught, parts.held_out)]
+        assert sorted(map(sorted, sides)) == [[alone], sorted([first, second, third])]
+
+
+def test_equal_labelled_texts_stay_together() -> None:
+    """Whatever their labels."""
     one, two = (LabelledText("a b", ((0, 1),), (label,), "m") for label in (0.0, 1.0))
     other = LabelledText("c", ((0, 1),), (1.0,), "m")
-    groups = [example.group for example in examples_of_records([one, other, two])]
-    assert groups[0] == groups[2] != groups[1]
+    parts = split(examples_of_records([one, other, two]), 0.5, 0)
+    assert {parts.taught, parts.held_out} == {(one, two), (other,)}
