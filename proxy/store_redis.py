@@ -24,7 +24,6 @@ from elision.proxy.redis_writes import Write, WriteBudget
 from elision.proxy.store import SCOPE_BYTES, Kept, StoreUnreachable
 
 _FLUSH_S = 1.0
-_REACH_S = 10.0
 _MIB = 1024 * 1024
 
 _IN_WORDS = {
@@ -75,12 +74,14 @@ class RedisStore:
 
     Args:
         entry: what the settings say, passwords in their place.
+        reach_s: that `kept` and `clear` wait for a connection.
     Raises: ConfigError if a certificate cannot be read.
     """
 
     level = "redis"
 
-    def __init__(self, entry: RedisEntry) -> None:
+    def __init__(self, entry: RedisEntry, *, reach_s: float = 10.0) -> None:
+        self._reach_s = reach_s
         self._trouble = ""
         self._hits = self._misses = 0
         self._failures: Counter[Reason] = Counter()
@@ -238,7 +239,7 @@ class RedisStore:
 
         Raises: StoreUnreachable.
         """
-        reason = await self.until_well(_REACH_S)
+        reason = await self.until_well(self._reach_s)
         if reason is not None:
             raise self._unreachable(reason)
         return self._servers.links()
