@@ -76,8 +76,8 @@ async def windows(port: int, rounds: int, calls: int) -> list[Window]:
         return await store.get_many(keys)
 
     async def theirs(keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        found: Sequence[bytes | None] = await peer.mget([name_of(key) for key in keys])
-        return found
+        found = await peer.mget([name_of(key) for key in keys])
+        return [value if isinstance(value, bytes) else None for value in found]
 
     found = []
     for _ in range(rounds):

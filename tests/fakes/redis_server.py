@@ -217,7 +217,7 @@ class Cluster:
 async def redis_cluster(folder: Path) -> AsyncIterator[Cluster]:
     """Run a cluster of three masters that goes on without one of them."""
     async with AsyncExitStack() as stack:
-        nodes = []
+        nodes: list[RedisServer] = []
         for number in range(3):
             bus = free_port()
             options = (

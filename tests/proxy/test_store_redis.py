@@ -460,8 +460,9 @@ async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path, field:
     for file, content in ((tmp_path / "none.pem", None), (tmp_path / "bad.pem", "no certificate")):
         if content is not None:
             file.write_text(content)
+        named = {"ca": RedisEntry(ca=str(file)), "client_cert": RedisEntry(client_cert=str(file))}[field]
         with pytest.raises(ConfigError) as error:
-            RedisStore(replace(PATIENT, url="redis://127.0.0.1", **{field: str(file)}))
+            RedisStore(replace(named, url="redis://127.0.0.1"))
         assert str(error.value).startswith(f"redis.{field}: {file}: ")
         assert "PEM" in str(error.value)
 
