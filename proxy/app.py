@@ -161,7 +161,7 @@ async def _handler(
 
         parts = await with_policies(settings, policies, socket, stack)
     on_hangup(parts.watch.reload_soon if parts is not None else _nothing_to_reload)
-    metrics = Metrics(parts.live, parts.kept) if parts is not None else Metrics()
+    metrics = Metrics(parts.live, parts.kept, parts.texts) if parts is not None else Metrics()
     return Handler(
         Deps(
             upstreams=upstreams,

@@ -92,6 +92,7 @@ class PolicyParts:
         live: the policies of this moment.
         watch: over their files.
         kept: figures of what is kept.
+        texts: how many texts came to be shortened in which way.
     """
 
     rewriter: Rewriter
@@ -100,6 +101,7 @@ class PolicyParts:
     live: LivePolicies
     watch: PolicyWatch
     kept: Callable[[], Figures]
+    texts: Callable[[], Mapping[str, int]]
 
 
 async def with_policies(
@@ -160,7 +162,7 @@ async def with_policies(
     planner = Planner(live, counters.counter_for, packaged_knowledge(settings.windows, settings.prefix_terms))
     rewriter = PolicyRewriter(planner, pipeline, ledger)
     compress = CompressEndpoint(live, planner, pipeline, ledger)
-    return PolicyParts(rewriter, compress, readiness, live, watch, opened.figures)
+    return PolicyParts(rewriter, compress, readiness, live, watch, opened.figures, pipeline.figures)
 
 
 def watch_over(settings: Settings, live: LivePolicies, changed: Callable[[PolicySet], None]) -> PolicyWatch:

@@ -33,13 +33,18 @@ class Metrics:
     Args:
         policies: None where there are none.
         kept: returns the figures of what is kept.
+        texts: returns how many texts came to be shortened in which way.
     """
 
     def __init__(
-        self, policies: PolicyState | None = None, kept: Callable[[], Figures] | None = None
+        self,
+        policies: PolicyState | None = None,
+        kept: Callable[[], Figures] | None = None,
+        texts: Callable[[], Mapping[str, int]] | None = None,
     ) -> None:
         self._policies = policies
         self._kept = kept
+        self._texts = texts
         self._requests: Counter[tuple[str, str, str]] = Counter()
         self._tokens: Counter[tuple[str, str, str]] = Counter()
         self._bypasses: Counter[tuple[str, str]] = Counter()
@@ -102,13 +107,17 @@ class Metrics:
                 "1 while the newest policy files are refused and older ones apply.",
                 value=int(bool(self._policies.problems)),
             )
+        if self._texts is not None:
+            yield _counter(
+                "texts", "Texts to be shortened, by what was done.", ("what",), _alone(self._texts())
+            )
         if self._kept is not None:
             yield from _of_store(self._kept())
 
 
 def _of_store(figures: Figures) -> "Iterator[Metric]":
     """Yield what a store has counted, by level and kind of value."""
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.core import GaugeMetricFamily
 
     counters: list[tuple[str, str, tuple[str, ...], Iterable[tuple[tuple[str, ...], int]]]] = [
         ("hits", "Values found.", ("level", "kind"), figures.hits.items()),
@@ -119,22 +128,32 @@ def _of_store(figures: Figures) -> "Iterator[Metric]":
             ("level", "reason"),
             figures.failures.items(),
         ),
+        ("written", "Values written to a shared level.", ("level",), _alone(figures.written)),
         ("evictions", "Values that had to make room.", ("level",), _alone(figures.evictions)),
     ]
     for name, told, labels, counts in counters:
-        counter = CounterMetricFamily(f"elision_cache_{name}", told, labels=labels)
-        for values, count in counts:
-            counter.add_metric(values, count)
-        yield counter
-    held = GaugeMetricFamily("elision_cache_held_bytes", "Bytes that values take.", labels=("level",))
-    troubled = GaugeMetricFamily(
-        "elision_cache_troubled", "1 while a shared level is of no use.", labels=("level",)
-    )
-    for level, held_bytes in figures.held_bytes.items():
-        held.add_metric((level,), held_bytes)
-    for level, trouble in figures.trouble.items():
-        troubled.add_metric((level,), int(bool(trouble)))
-    yield from (held, troubled)
+        yield _counter(f"cache_{name}", told, labels, counts)
+    troubled = {level: int(bool(trouble)) for level, trouble in figures.trouble.items()}
+    for name, told, gauges in (
+        ("held_bytes", "Bytes that values take.", figures.held_bytes),
+        ("waiting_bytes", "Bytes that wait to be written.", figures.waiting_bytes),
+        ("troubled", "1 while a shared level is of no use.", troubled),
+    ):
+        gauge = GaugeMetricFamily(f"elision_cache_{name}", told, labels=("level",))
+        for level, count in gauges.items():
+            gauge.add_metric((level,), count)
+        yield gauge
+
+
+def _counter(
+    name: str, told: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], int]]
+) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily
+
+    counter = CounterMetricFamily(f"elision_{name}", told, labels=labels)
+    for values, count in counts:
+        counter.add_metric(values, count)
+    return counter
 
 
 def _alone(counts: Mapping[str, int]) -> list[tuple[tuple[str, ...], int]]:

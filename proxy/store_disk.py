@@ -51,6 +51,9 @@ _BY_SYSTEM = {
 class DiskStore:
     """Values in one file on a local disk.
 
+    Attributes:
+        written: how many values this process has written in the background.
+
     Args:
         path: of the file.
         limit_bytes: the size at which the oldest values go.
@@ -69,6 +72,7 @@ class DiskStore:
         self._write_to = DiskFile(path, limit_bytes, _WRITE_PATIENCE_S)
         self._reading = ThreadPoolExecutor(1, "elision-disk-read")
         self._writing = ThreadPoolExecutor(1, "elision-disk-write")
+        self.written = 0
         self._overdue: Future[dict[bytes, bytes]] | None = None
         self._lock = threading.Lock()
         self._waiting: list[Item] = []
@@ -93,6 +97,11 @@ class DiskStore:
     def evictions(self) -> int:
         """How many values this process dropped because the file was full."""
         return self._write_to.evictions
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits to be written."""
+        return self._waiting_bytes
 
     async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key by one SELECT, None for a miss."""
@@ -191,6 +200,7 @@ class DiskStore:
         reason = ""
         try:
             self._write_to.write(taken)
+            self.written += len(taken)
         except _FAILURES as error:
             reason = reason_of(error)
         with suppress(RuntimeError):  # the loop has ended: nobody asks any more

@@ -19,7 +19,7 @@ that is damaged or foreign is a miss, counted here and dropped there.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from elision.proxy.store import SCOPE_BYTES, Kind, MemoryStore, SharedStore, make_key
@@ -41,6 +41,8 @@ class Figures:
         misses: by kind.
         failures: by level and reason; a damaged value is one of the level that gave it.
         held_bytes, evictions: by level, where it knows.
+        written, waiting_bytes: by level that is shared: values written in the background, and what
+            waits for that.
         trouble: by level that is shared: why the last exchange failed, "" while all is well.
     """
 
@@ -49,6 +51,8 @@ class Figures:
     failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
     held_bytes: Mapping[str, int] = field(default_factory=dict)
     evictions: Mapping[str, int] = field(default_factory=dict)
+    written: Mapping[str, int] = field(default_factory=dict)
+    waiting_bytes: Mapping[str, int] = field(default_factory=dict)
     trouble: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,7 +79,8 @@ class Tiers:
         self._ttl_s = ttl_s
         self._current_s = current_s
         self._marks: dict[bytes, bytes] = {}
-        self._hits: Counter[tuple[str, bytes]] = Counter()
+        self._memory_hits: Counter[bytes] = Counter()
+        self._shared_hits: Counter[bytes] = Counter()
         self._misses: Counter[bytes] = Counter()
         self._damaged = 0
         self._behind: set[asyncio.Task[None]] = set()
@@ -83,15 +88,18 @@ class Tiers:
     async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None for a miss; at most one trip to the shared level."""
         current_since = time.monotonic() - self._current_s
+        look, in_memory = self._memory.look, self._in_memory
         found: dict[bytes, bytes] = {}
         wanted: list[bytes] = []
         for key in keys:
-            held = self._memory.look(key) if self._in_memory(key) else None
+            held = look(key) if in_memory(key) else None
             if held is not None:
                 found[key] = held.value
-            if self._shared is not None and (held is None or held.since <= current_since):
+            if held is None or held.since <= current_since:
                 wanted.append(key)
-        given = await self._ask(self._shared, wanted, found) if self._shared is not None and wanted else {}
+        given: dict[bytes, bytes] = {}
+        if self._shared is not None and wanted:
+            given = await self._ask(self._shared, wanted, found)
         self._count(keys, found, given)
         found |= given
         return [found.get(key) for key in keys]
@@ -140,14 +148,16 @@ class Tiers:
 
     def figures(self) -> Figures:
         """Return what has been counted so far."""
+        hits = {(_MEMORY, kind_name(kind)): count for kind, count in self._memory_hits.items()}
         failures: Counter[tuple[str, str]] = Counter()
         trouble: dict[str, str] = {}
         if (shared := self._shared) is not None:
+            hits |= {(shared.level, kind_name(kind)): count for kind, count in self._shared_hits.items()}
             failures.update({(shared.level, reason): count for reason, count in shared.failures.items()})
             failures[shared.level, "damaged_value"] += self._damaged
             trouble[shared.level] = shared.trouble
         return Figures(
-            hits={(level, kind_name(kind)): count for (level, kind), count in self._hits.items()},
+            hits=hits,
             misses={kind_name(kind): count for kind, count in self._misses.items()},
             failures={named: count for named, count in failures.items() if count},
             held_bytes={_MEMORY: self._memory.held_bytes},
@@ -215,16 +225,16 @@ class Tiers:
         task.add_done_callback(self._behind.discard)
 
     def _count(
-        self, keys: Iterable[bytes], found: Mapping[bytes, bytes], given: Mapping[bytes, bytes]
+        self, keys: Sequence[bytes], found: Mapping[bytes, bytes], given: Mapping[bytes, bytes]
     ) -> None:
-        for key in keys:
-            kind = _kind(key)
-            if self._shared is not None and key in given:
-                self._hits[self._shared.level, kind] += 1
-            elif key in found:
-                self._hits[_MEMORY, kind] += 1
-            else:
-                self._misses[kind] += 1
+        hits = Counter(map(_kind, keys))
+        if len(found) < len(keys) or given:
+            missed = Counter(_kind(key) for key in keys if key not in found and key not in given)
+            shared = Counter(map(_kind, given))
+            self._misses.update(missed)
+            self._shared_hits.update(shared)
+            hits = hits - missed - shared
+        self._memory_hits.update(hits)
 
 
 def cleared_key(scope: bytes) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from elision.config.cache_keys import keys_of
 from elision.config.errors import ConfigError
@@ -14,6 +15,9 @@ from elision.config.settings import Cache, Settings
 from elision.proxy.store import MemoryStore, SharedStore
 from elision.proxy.store_disk import DiskStore
 from elision.proxy.store_tiers import Figures, Tiers
+
+if TYPE_CHECKING:
+    from elision.proxy.store_redis import RedisStore
 
 FILE_NAME = "kept.db"
 """Of the file that workers share for as long as they run, where the settings name none."""
@@ -28,22 +32,28 @@ class OpenStore:
     Attributes:
         store: all of them as one.
         memory: the level that answers at once.
-        disk: the level on disk; None: there is none.
+        shared: the level that workers share, without its seal; None: there is none.
     """
 
     store: Tiers
     memory: MemoryStore
-    disk: DiskStore | None
+    shared: "DiskStore | RedisStore | None"
 
     def figures(self) -> Figures:
         """Return what has been counted, on every level."""
-        figures = self.store.figures()
-        if self.disk is None:
+        figures, shared = self.store.figures(), self.shared
+        if shared is None:
             return figures
+        if not isinstance(shared, DiskStore):
+            told = shared.figures()
+            written, waiting = {shared.level: told.written}, {shared.level: told.waiting_bytes}
+            return replace(figures, written=written, waiting_bytes=waiting)
         return replace(
             figures,
-            held_bytes={**figures.held_bytes, self.disk.level: self.disk.held_bytes},
-            evictions={**figures.evictions, self.disk.level: self.disk.evictions},
+            held_bytes={**figures.held_bytes, shared.level: shared.held_bytes},
+            evictions={**figures.evictions, shared.level: shared.evictions},
+            written={shared.level: shared.written},
+            waiting_bytes={shared.level: shared.waiting_bytes},
         )
 
     def state(self) -> Mapping[str, str]:
@@ -59,16 +69,16 @@ def open_store(settings: Settings) -> OpenStore:
     check_sealing(settings.cache)
     memory = MemoryStore(settings.cache.memory_mib * _MIB)
     shared = shared_level(settings)
-    disk = shared if isinstance(shared, DiskStore) else None
+    used: SharedStore | None = shared
     keys = keys_of(settings.cache)
     if shared is not None and keys:
         from elision.proxy.sealing import Sealed
 
-        shared = Sealed(shared, keys)
-    return OpenStore(Tiers(memory, shared, ttl_s=settings.cache.ttl_s), memory, disk)
+        used = Sealed(shared, keys)
+    return OpenStore(Tiers(memory, used, ttl_s=settings.cache.ttl_s), memory, shared)
 
 
-def shared_level(settings: Settings) -> SharedStore | None:
+def shared_level(settings: Settings) -> "DiskStore | RedisStore | None":
     """Return the level that workers share, without its seal; None where the settings name none."""
     if settings.redis is not None:
         from elision.proxy.store_redis import RedisStore

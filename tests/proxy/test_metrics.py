@@ -67,14 +67,19 @@ def test_what_is_kept_is_told_by_level_and_kind() -> None:
         failures={("disk", "full"): 4},
         held_bytes={"memory": 100, "disk": 200},
         evictions={"memory": 6},
+        written={"disk": 7},
+        waiting_bytes={"disk": 8},
         trouble={"disk": "full", "redis": ""},
     )
-    metrics = Metrics(kept=lambda: kept)
+    metrics = Metrics(kept=lambda: kept, texts=lambda: {"score_hits": 9})
+    assert value(metrics, "elision_texts_total", what="score_hits") == 9
     assert value(metrics, "elision_cache_hits_total", level="memory", kind="message") == 5
     assert value(metrics, "elision_cache_hits_total", level="disk", kind="outcome") == 2
     assert value(metrics, "elision_cache_misses_total", kind="scores") == 3
     assert value(metrics, "elision_cache_failures_total", level="disk", reason="full") == 4
     assert value(metrics, "elision_cache_held_bytes", level="disk") == 200
     assert value(metrics, "elision_cache_evictions_total", level="memory") == 6
+    assert value(metrics, "elision_cache_written_total", level="disk") == 7
+    assert value(metrics, "elision_cache_waiting_bytes", level="disk") == 8
     assert value(metrics, "elision_cache_troubled", level="disk") == 1
     assert value(metrics, "elision_cache_troubled", level="redis") == 0

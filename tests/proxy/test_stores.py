@@ -1,5 +1,6 @@
 """The settings choose the levels."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -8,11 +9,13 @@ import pytest
 
 from elision.config.cache_keys import with_cache_keys
 from elision.config.errors import ConfigError
+from elision.config.redis import RedisEntry
 from elision.config.settings import Cache, Settings
 from elision.proxy import stores
 from elision.proxy.store import Kind, make_key, scope_of
 from elision.proxy.stores import check_sealing, open_store, shared_level, with_shared_file
 from elision.proxy.values import pack
+from fakes.redis_server import needs_redis, redis_server
 
 KEY = make_key(scope_of("a"), Kind.MESSAGE, bytes(16))
 CONTENT = b"what is kept of a conversation"
@@ -30,7 +33,7 @@ async def test_by_default_memory_is_all() -> None:
     opened = open_store(Settings())
     await opened.store.put_many({KEY: VALUE}, 60)
     assert opened.memory.get(KEY) == VALUE
-    assert (opened.disk, dict(opened.state())) == (None, {})
+    assert (opened.shared, dict(opened.state())) == (None, {})
     assert shared_level(Settings()) is None
     assert set(opened.figures().held_bytes) == {"memory"}
     await opened.store.close()
@@ -47,6 +50,7 @@ async def test_a_file_outlives_the_process(tmp_path: Path) -> None:
     figures = first.figures()
     assert figures.held_bytes["disk"] > 0
     assert set(figures.evictions) == {"memory", "disk"}
+    assert (figures.written, figures.waiting_bytes) == ({"disk": 1}, {"disk": 0})
     await second.store.close()
 
 
@@ -62,6 +66,27 @@ async def test_a_key_seals_the_file(tmp_path: Path) -> None:
     assert await plain.store.get_many([KEY]) == [None]
     await second.store.close()
     await plain.store.close()
+
+
+@needs_redis
+async def test_redis_takes_the_place_of_the_file(tmp_path: Path) -> None:
+    """Sealed or not; nothing is written to the disk."""
+    async with redis_server(tmp_path) as server:
+        there = Settings(
+            redis=RedisEntry(url=server.url), cache=Cache(path=tmp_path / "kept.db", key_env="K")
+        )
+        sealed = with_cache_keys(there, {"K": SECRET})
+        assert with_shared_file(sealed, tmp_path) == sealed
+        mine, other = open_store(sealed), open_store(sealed)
+        await mine.store.put_many({KEY: VALUE}, 60)
+        async with asyncio.timeout(20):
+            while await other.store.get_many([KEY]) != [VALUE]:
+                await asyncio.sleep(0.02)
+        assert dict(other.state()) == {"redis": "well"}
+        assert mine.figures().written == {"redis": 1}
+        await mine.store.close()
+        await other.store.close()
+    assert not (tmp_path / "kept.db").exists()
 
 
 def test_several_workers_share_a_file_where_they_share_nothing_else(tmp_path: Path) -> None:
