@@ -38,7 +38,7 @@ from elision.proxy.store import Kind, MemoryStore, Store, make_key, scope_of
 
 _LINEAGE_BYTES = 8
 _ENDS = 64
-"""So many answers back it is looked for an end of an earlier request of ours."""
+"""An end of an earlier request of ours is looked for in so many places, from the end on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,13 +315,16 @@ def _message_keys(conversation: Conversation, lineage: str) -> list[bytes]:
 
 
 def _ends(conversation: Conversation) -> list[int]:
-    """Return after how many messages an earlier request may have ended, the latest last."""
+    """Return after how many messages an earlier request may have ended, the latest last.
+
+    Mostly before an answer; but a client may have said more without waiting for one.
+    """
     messages = conversation.body.messages
     number = len(messages)
     found = [number] if number else []
-    for index in range(number - 1, 0, -1):
-        if messages[index].role == "assistant":
-            found.append(index)
+    for end in range(number - 1, 0, -1):
+        if messages[end - 1].role != "assistant":
+            found.append(end)
             if len(found) > _ENDS:
                 break
     return found[::-1]

@@ -23,7 +23,7 @@ from elision.proxy.fates import left_alone, made_of
 from elision.proxy.ledger import Conversation, Ledger, Made, Recalled, Settled
 from elision.proxy.ledger_chain import Origin, last_answer
 from elision.proxy.ledger_entries import Figures
-from elision.proxy.pipeline import Fate, Pipeline
+from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
 from elision.proxy.records import Report
 from elision.proxy.reports import report_of, report_with, report_without_plan
@@ -57,6 +57,20 @@ class Planning(Protocol):
         ...
 
 
+class Carrying(Protocol):
+    """What rewriting needs of `elision.proxy.pipeline.Pipeline`."""
+
+    def wanted(self, decisions: Sequence[Decision], model: str, team: str) -> list[bytes]:
+        """Return the keys that `run` would ask the store for."""
+        ...
+
+    async def run(
+        self, plan: Plan, model: str, team: str, spent_s: float, known: Mapping[bytes, bytes | None]
+    ) -> list[Fate]:
+        """Return the fate of each decision that compresses, in the plan's order."""
+        ...
+
+
 class PolicyRewriter:
     """Applies policies.
 
@@ -69,7 +83,7 @@ class PolicyRewriter:
     """
 
     def __init__(
-        self, planner: Planning, pipeline: Pipeline, ledger: Ledger, *, frozen: int | None = None
+        self, planner: Planning, pipeline: Carrying, ledger: Ledger, *, frozen: int | None = None
     ) -> None:
         self._planner = planner
         self._pipeline = pipeline

@@ -2,7 +2,8 @@
 
 Conversations are drawn from a seed and sent turn by turn through planner, pipeline and splice. The
 compressor's outcome names all that it was asked, so that any difference in text, target, question
-or method shows in what is sent.
+or method shows in what is sent. Nothing is remembered, and unknown history is compressed: this is
+what holds where the ledger was lost. What holds with it, `test_ledger_events` shows.
 """
 
 import asyncio
@@ -16,13 +17,15 @@ from typing import Any
 import pytest
 
 from elision.compressors.base import Identity, Job, Method, Outcome, Result
-from elision.policies.model import Budget, Kind, Policy, Rule, Use, When
+from elision.policies.model import Budget, History, Kind, Policy, Rule, Use, When
+from elision.proxy.ledger import Ledger
 from elision.proxy.patience import Patience
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.policy_source import load_preset, preset_names
 from elision.proxy.rewriter import Ask
+from elision.proxy.store import MemoryStore
 from fakes.forgetful import Forgetful
 
 TURNS = 30
@@ -160,16 +163,19 @@ def responses(random: Random) -> Conversation:
 
 def told(name: str) -> Policy:
     """Return a preset, or one that compresses all that there is, out of a budget with all its parts."""
+    history = History(compress_unknown=True)
     if name != "everything":
-        return replace(load_preset(name), deadline_s=60.0)
+        return replace(load_preset(name), deadline_s=60.0, history=history)
     budget = Budget(rate=0.5, slope=0.2, min_rates=((Kind.CONTEXT, 0.2),), max_rates=((Kind.CONTEXT, 0.7),))
-    return replace(load_preset("rag"), rules=EVERYTHING, budget=budget, deadline_s=60.0)
+    whole = replace(load_preset("rag"), rules=EVERYTHING, budget=budget, history=history)
+    return replace(whole, deadline_s=60.0)
 
 
 async def sent(conversation: Conversation, where: str, policy: Policy) -> list[list[bytes]]:
     """Return the messages of each request, as an upstream gets them."""
     pipeline = Pipeline(Forgetful(), Telling())
-    rewriter = PolicyRewriter(Planner(OnePolicy(policy), lambda _: Words()), pipeline)
+    ledger = Ledger(Forgetful(), MemoryStore(0))
+    rewriter = PolicyRewriter(Planner(OnePolicy(policy), lambda _: Words()), pipeline, ledger)
     requests: list[list[bytes]] = []
     for number in conversation.sends:
         body = json.dumps({"model": "gpt-4o", where: conversation.messages[:number]}).encode()
