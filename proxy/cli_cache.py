@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MARK_PATIENCE_S = 10.0
+MARK_PATIENCE_S = 10.0
+"""How long a store may take to write the marks."""
+
 _ALL_TEAMS = "all teams"
 _NO_REACH = (
     "nothing is kept that this command could reach: neither redis nor cache.path is set, so that each worker "
@@ -163,7 +165,7 @@ async def _mark(store: "SharedStore", scopes: Sequence[bytes], ttl_s: float) -> 
     keys = [cleared_key(scope) for scope in scopes]
     await store.put_many(dict.fromkeys(keys, mark), ttl_s)
     try:
-        async with asyncio.timeout(_MARK_PATIENCE_S):
+        async with asyncio.timeout(MARK_PATIENCE_S):
             while any(value != mark for value in await store.get_many(keys)):
                 await asyncio.sleep(0.05)
     except TimeoutError:

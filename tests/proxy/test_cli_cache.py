@@ -1,16 +1,22 @@
 """What is kept is shown and cleared, with names of teams, without a running proxy."""
 
+import asyncio
 import json
 import time
 from pathlib import Path
 
 import pytest
 
+from elision.config.redis import RedisEntry
 from elision.proxy.cli import run
 from elision.proxy.disk_file import DiskFile, Item
-from elision.proxy.store import SHARED_SCOPE, Kind, make_key, scope_of
-from elision.proxy.store_tiers import cleared_key
+from elision.proxy.store import SHARED_SCOPE, Kind, MemoryStore, make_key, scope_of
+from elision.proxy.store_redis import RedisStore
+from elision.proxy.store_tiers import Tiers, cleared_key
+from elision.proxy.values import pack
 from fakes.commands import POLICY, failed
+from fakes.redis_server import needs_redis, redis_server
+from fakes.shared_level import SharedLevel
 
 TTL_S = 1000
 
@@ -156,3 +162,44 @@ def test_a_file_that_cannot_be_used_is_told(settings: Path, capsys: pytest.Captu
     code, lines = failed(capsys, "cache", "stats", "--settings", settings)
     assert code == 3
     assert "database of another program" in lines[0]
+
+
+@needs_redis
+async def test_redis_is_shown_and_cleared_and_a_running_worker_forgets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it holds in memory too, and it does not give that back."""
+    async with redis_server(tmp_path) as server:
+        file = tmp_path / "settings.yaml"
+        file.write_text(f"redis: {server.url}\n")
+        redis = RedisStore.start(RedisEntry(url=server.url))
+        worker = Tiers(MemoryStore(1 << 20), redis, current_s=-1)
+        mine, other = keys_of("search", 20), keys_of("other", 1)
+        await worker.put_many(dict.fromkeys([*mine, *other], pack(b"1")), 1000)
+        async with asyncio.timeout(20):
+            while (await redis.get_many(other)) == [None]:
+                await asyncio.sleep(0.02)
+        assert await asyncio.to_thread(run, ["cache", "stats", "--json", "--settings", str(file)]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert sorted(row["values"] for row in told) == [1, 20]
+        command = ["cache", "clear", "--team", "search", "--settings", str(file)]
+        assert await asyncio.to_thread(run, command) == 0
+        assert capsys.readouterr().out == "cleared 20 values of team search\n"
+        assert await worker.get_many([*mine, *other]) == [None] * 20 + [pack(b"1")]
+        await worker.close()
+        assert await asyncio.to_thread(run, ["cache", "stats", "--json", "--settings", str(file)]) == 0
+        assert [row["values"] for row in json.loads(capsys.readouterr().out)] == [1]
+
+
+def test_a_store_that_takes_no_writes_is_not_cleared(
+    settings: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Running workers could not be told, and would give back what is cleared."""
+    shared = SharedLevel()
+    shared.trouble = "oom"
+    shared.values[keys_of("search", 1)[0]] = b"1"
+    monkeypatch.setattr("elision.proxy.stores.shared_level", lambda _settings: shared)
+    monkeypatch.setattr("elision.proxy.cli_cache.MARK_PATIENCE_S", 0.1)
+    code, lines = failed(capsys, "cache", "clear", "--team", "search", "--settings", settings)
+    assert (code, lines) == (3, ["error: cannot write to the store (oom); nothing was cleared"])
+    assert (len(shared.values), shared.closed) == (1, True)
