@@ -56,7 +56,7 @@ class Flights(Generic[T]):
 
         What another's lack of time spoilt is begun anew by whoever has more.
         """
-        while True:
+        while time.monotonic() < ends:
             flight = self._flying.get(key)
             joined = flight is not None
             if flight is None:
@@ -70,6 +70,8 @@ class Flights(Generic[T]):
             made = flight.making.result()
             if not joined or ends <= flight.first_ends or work.lasts(made):
                 return made
+            self._forget(key, flight)
+        return None
 
     async def close(self) -> None:
         """Wait until what was made is kept."""

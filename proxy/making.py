@@ -133,6 +133,7 @@ class Making:
             value = await self._lease.settle(patience, lambda: self._count(Figure.LEASE_WAITS))
             if outcome := self.means.found(value, self.job, self.identity):
                 return Made(outcome, cached=True)
+            self.is_spoilt = value is not None
         self._count(Figure.SCORE_HITS if scores else Figure.MISSES)
         begun = time.monotonic()
         try:

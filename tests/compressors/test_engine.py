@@ -10,6 +10,7 @@ from elision.compressors.base import Compressor, Job, Method, Outcome, Target
 from elision.compressors.engine import Engine
 from elision.compressors.errors import OutOfMemory, UnknownMethod, WeightsMissing
 from elision.compressors.tokens import Counters
+from fakes.tiny_classifier import save_tiny_bert
 from fakes.tiny_lm import save_tiny_lm
 
 PROSE = "The fox was late. It jumps over lazy dogs. He said that the meeting was held. Reports may be filed. "
@@ -184,3 +185,33 @@ def test_of_equal_jobs_one_has_to_bring_scores() -> None:
     for known in ([scores, b"", b""], [b"", scores, b""]):
         results = engine.run_known([job, job, other], known)
         assert [bool(result.scores) for result in results] == [False, False, True]
+
+
+def select_methods(folder: Path) -> list[Method]:
+    """Return every method that selects, in the forms that need no published weights."""
+    levels = [Method("frequency", (("level", level),)) for level in ("word", "phrase", "sentence")]
+    tiny = save_tiny_bert(folder / "bert")
+    classified = [
+        Method("llmlingua2", (*options, ("weights", str(tiny))))
+        for options in ((("engine", "torch"),), (("engine", "torch"), ("token_to_word", "first")))
+    ]
+    return [*levels, *classified, *methods(folder / "lm")]
+
+
+def test_a_changed_rate_with_known_scores_gives_what_reading_anew_gives(tmp_path: Path) -> None:
+    """Byte for byte, by every method; nor do protected classes or forced strings need the text again."""
+    engine = Engine(cache_dir=tmp_path / "cache")
+    text = PROSE * 2 + "On 12 March 2024 the report cost 300 dollars, and was not filed. " + PROSE
+    targets = [
+        Target(rate=rate, protect=names) for rate in (0.2, 0.55, 0.8) for names in (None, ("numbers",))
+    ]
+    targets.append(Target(tokens=30))
+    forced = (("force_reserve_digit", True), ("force_tokens", (",",)))
+    for method in select_methods(tmp_path):
+        [first] = engine.run_known([Job(text, method, Target(rate=0.4))], [b""])
+        other = Method(method.name, tuple(sorted((*forced, *method.options))))
+        jobs = [Job(text, one, target) for one in (method, other) for target in targets]
+        known = engine.run_known(jobs, [first.scores] * len(jobs))
+        assert [result.outcome for result in known] == engine.run(jobs)
+        assert {result.scores for result in known} == {b""}
+        assert first.scores
