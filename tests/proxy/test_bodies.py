@@ -236,3 +236,48 @@ def test_a_path_is_known_by_its_end(path: str, endpoint: Endpoint | None) -> Non
 def test_azures_deployments_are_found(path: str, name: str) -> None:
     """Bodies that go there need not name a model."""
     assert deployment_of(path) == name
+
+
+def roles(value: object, endpoint: Endpoint) -> list[tuple[str, str]]:
+    body = parse(json.dumps(value).encode(), endpoint)
+    return [(message.role, body.raw[message.start : message.end].decode()) for message in body.messages]
+
+
+def test_every_message_is_found_with_its_bytes() -> None:
+    """Those without texts too, so that texts' numbers are theirs."""
+    said = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "signature": "s", "content": "b"},
+        {"x": 1},
+    ]
+    assert roles({"messages": said}, Endpoint.CHAT) == [
+        (role, json.dumps(message)) for role, message in zip(("user", "assistant", ""), said, strict=True)
+    ]
+    assert roles({"prompt": "a"}, Endpoint.COMPLETIONS) == [("user", '"a"')]
+    assert roles({"prompt": ["a", "b"]}, Endpoint.COMPLETIONS) == [("user", '"a"'), ("user", '"b"')]
+    assert roles({"prompt": [1, 2]}, Endpoint.COMPLETIONS) == []
+
+
+def test_items_of_responses_are_whose_they_are() -> None:
+    """What is neither a message nor from the client, the model made."""
+    kinds = {
+        "reasoning": "assistant",
+        "function_call": "assistant",
+        "item_reference": "assistant",
+        "function_call_output": "tool",
+        "mcp_approval_response": "user",
+    }
+    items: list[dict[str, str]] = [{"type": kind} for kind in kinds]
+    items += [{"role": "user", "content": "b"}, {"type": "message", "role": "assistant", "content": "c"}]
+    found = roles({"instructions": "a", "input": items}, Endpoint.RESPONSES)
+    assert [role for role, _ in found] == ["system", *kinds.values(), "user", "assistant"]
+    body = parse(json.dumps({"instructions": "a", "input": items}).encode(), Endpoint.RESPONSES)
+    assert [(text.message, text.text) for text in body.texts] == [(0, "a"), (6, "b"), (7, "c")]
+
+
+def test_what_a_response_goes_on_from_is_told() -> None:
+    """By its JSON without layout; nothing for other endpoints."""
+    told = {"input": "a", "previous_response_id": "r", "conversation": {"id": "c"}}
+    assert parse(json.dumps(told).encode(), Endpoint.RESPONSES).thread == b'"r"{"id":"c"}'
+    assert parse(b'{"input":"a","conversation":null}', Endpoint.RESPONSES).thread == b""
+    assert parse(b'{"messages":[],"conversation":"c"}', Endpoint.CHAT).thread == b""

@@ -205,3 +205,17 @@ async def test_over_http_it_is_answered_here_and_recorded() -> None:
     assert (bad.status, json.loads(bad.body)["error"]["code"]) == (400, "no_messages")
     assert [encoded.status, large.status] == [415, 413]
     assert [record.status for record in running.records[:4]] == [200, 400, 415, 413]
+
+
+async def test_a_conversation_that_grows_is_answered_with_the_same_bytes() -> None:
+    """Whatever becomes of the compressor; what the client froze is its own word."""
+    halving = Halving()
+    asked = endpoint(halving)
+    first = await answered(asked, messages=MESSAGES[:2])
+    halving.failing = "overloaded"
+    second = await answered(asked)
+    assert second["messages"] == [*first["messages"], *MESSAGES[2:]]
+    assert second["tokens_saved"] == first["tokens_saved"] > 200
+    frozen = await answered(asked, config={"frozen_message_count": 4})
+    assert (frozen["messages"], frozen["tokens_saved"]) == (MESSAGES, 0)
+    assert (await answered(asked))["messages"] == second["messages"]

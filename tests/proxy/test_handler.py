@@ -18,8 +18,21 @@ from fakes.running import proxy, raw_exchange, read_answer, request_bytes
 EVENTS = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+class Noted:
+    """A receipt that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def sent(self, *, rejected: str = "") -> None:
+        self.told.append(rejected)
+
+
 class Shortening:
     """A rewriter that exchanges one word in chat bodies."""
+
+    def __init__(self) -> None:
+        self.receipt = Noted()
 
     def wants(self, ask: Ask) -> bool:
         return ask.path == "/v1/chat/completions"
@@ -33,7 +46,7 @@ class Shortening:
             tokens_after=3,
             methods=("m",),
         )
-        return Rewrite(body.replace(b"very long", b"short"), True, report)
+        return Rewrite(body.replace(b"very long", b"short"), True, report, receipt=self.receipt)
 
 
 async def ok(request: Received) -> AsyncIterator[bytes]:
@@ -452,3 +465,36 @@ async def test_clients_that_leave_at_any_moment_leave_no_connection_taken(seed: 
             answers = await asyncio.gather(*asks)
     assert [got.status for got in answers] == [200] * 4
     assert {record.error for record in running.records} <= {"", "client_disconnected"}
+
+
+@pytest.mark.parametrize(
+    ("short", "original", "told"),
+    [
+        ("200 OK", "", ""),
+        ("400 Bad", "200 OK", "upstream_400"),
+        ("422 Bad", "422 Bad", ""),
+        ("400 Bad", "429 No", ""),
+    ],
+)
+async def test_the_receipt_is_told_what_was_sent_at_last(short: str, original: str, told: str) -> None:
+    """The original alone if it was accepted where the other was not: else it was not our doing."""
+
+    async def script(request: Received) -> AsyncIterator[bytes]:
+        yield answer(b"{}", f"HTTP/1.1 {original if b'very long' in request.body else short}\r\n")
+
+    rewriter = Shortening()
+    async with RawUpstream(script) as upstream, proxy(upstream.url, rewriter) as running:
+        await raw_exchange(
+            running.port, request_bytes("POST", "/v1/chat/completions", (), b"a very long text")
+        )
+    assert rewriter.receipt.told == [told]
+
+
+async def test_the_receipt_is_told_even_where_no_answer_came() -> None:
+    """The provider may have read the prompt, and kept its prefix."""
+    rewriter = Shortening()
+
+    silent = RawUpstream(lambda request: always(b"no http at all\r\n\r\n"))
+    async with silent as upstream, proxy(upstream.url, rewriter) as running:
+        got = await raw_exchange(running.port, request_bytes("POST", "/v1/chat/completions", (), b"a"))
+    assert (got.status, rewriter.receipt.told) == (502, [""])

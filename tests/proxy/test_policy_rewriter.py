@@ -5,19 +5,19 @@ import json
 import logging
 import threading
 from dataclasses import replace
+from math import inf
 
 import pytest
 
-from elision.compressors.base import Outcome
-from elision.policies.model import Kind, Mode, Plan, Policy, Rule, Use, When
+from elision.policies.model import History, Kind, Mode, Policy, Rule, Use, When
+from elision.proxy.bodies import Body
 from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planned, Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
-from elision.proxy.rewriter import Ask
+from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.store import MemoryStore
 from fakes.halving import Halving
-from fakes.plans import KEEP, LEFT_OUT, decision, plan
 
 LONG = "A fact of some length. " * 100
 ASK = Ask("POST", "/v1/chat/completions", "t")
@@ -38,6 +38,16 @@ class Words:
         if self._error is not None:
             raise self._error
         return len(text.split())
+
+
+class Fixed:
+    """Just this policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def for_team(self, team: str) -> Policy:
+        return self._policy
 
 
 class OnePolicy:
@@ -147,3 +157,128 @@ async def test_a_body_that_takes_too_long_to_plan_goes_out_at_the_deadline() -> 
     done = await PolicyRewriter(planner, Pipeline(MemoryStore(1), Halving()), ledger()).rewrite(large, ASK)
     release.set()
     assert (done.body, done.report.bypass) == (large, ("deadline",))
+
+
+ANSWERED = [
+    {"role": "user", "content": f"{LONG}\n\nWhat is it?"},
+    {"role": "assistant", "content": "A mill."},
+]
+FURTHER = {"role": "user", "content": f"{LONG}\n\nWhose is it?"}
+
+
+def chat(*messages: dict[str, str]) -> bytes:
+    return json.dumps({"model": "m", "messages": messages}).encode()
+
+
+def contents(done: Rewrite) -> list[str]:
+    return [message["content"] for message in json.loads(done.body)["messages"]]
+
+
+class Faltering:
+    """A planner that does what it is told to once it has planned something."""
+
+    def __init__(self, error: Exception, policy: Fixed | None = None) -> None:
+        always = policy or Fixed(OnePolicy(Mode.ENFORCE).for_team(""))
+        self.planner = Planner(always, lambda model: Words())
+        self.is_well = True
+        self._error = error
+
+    def wants(self, ask: Ask) -> bool:
+        return True
+
+    def policy(self, team: str) -> Policy | None:
+        return self.planner.policy(team)
+
+    def plan(self, body: bytes | Body, ask: Ask, until: float = inf) -> Planned | None:
+        if not self.is_well:
+            raise self._error
+        return self.planner.plan(body, ask, until)
+
+
+@pytest.mark.parametrize(("error", "reason"), [(TimeoutError(), "deadline"), (KeyError(), "internal_error")])
+@pytest.mark.parametrize("padding", [0, 10_000, 1 << 20])
+async def test_what_was_sent_is_sent_again_without_a_plan(
+    error: Exception, reason: str, padding: int
+) -> None:
+    """All else goes as it came, and stays so; on the loop, in a thread, in two."""
+    faltering = Faltering(error)
+    same = PolicyRewriter(faltering, Pipeline(MemoryStore(1 << 20), Halving()), ledger())
+    blank = b" " * padding
+    first = await same.rewrite(blank + chat(*ANSWERED[:1]), ASK)
+    faltering.is_well = False
+    second = await same.rewrite(blank + chat(*ANSWERED, FURTHER), ASK)
+    assert second.changed
+    assert contents(second) == [*contents(first), "A mill.", FURTHER["content"]]
+    assert (second.report.bypass, second.report.prefix) == ((reason,), ("replayed=1", "new=2"))
+    assert second.report.tokens_before > second.report.tokens_after > 0
+    faltering.is_well = True
+    third = await same.rewrite(blank + chat(*ANSWERED, FURTHER, ANSWERED[1], FURTHER), ASK)
+    assert contents(third)[:3] == contents(second)
+    assert len(contents(third)[4]) < len(LONG) * 0.6
+
+
+async def test_a_compressor_that_is_gone_changes_nothing_of_what_was_sent() -> None:
+    """It is not asked about it."""
+    halving = Halving()
+    same = rewriter(halving)
+    first = await same.rewrite(chat(*ANSWERED[:1]), ASK)
+    halving.unavailable = "method_unavailable"
+    second = await same.rewrite(chat(*ANSWERED, FURTHER), ASK)
+    assert contents(second) == [*contents(first), "A mill.", FURTHER["content"]]
+    assert (second.report.cache, second.report.bypass) == ("partial", ("method_unavailable",))
+    again = await same.rewrite(chat(*ANSWERED, FURTHER), ASK)
+    assert (again.body, again.report.bypass) == (second.body, ("method_unavailable",))
+
+
+async def test_history_that_nobody_knows_goes_as_it_came() -> None:
+    """Once and for all, and it is told once; our own tags in it go."""
+    halving = Halving()
+    same = rewriter(halving)
+    tagged = {"role": "user", "content": f"{LONG}<elision off>\n\nWhat is it?</elision>"}
+    first = await same.rewrite(chat(tagged, ANSWERED[1], FURTHER), ASK)
+    assert contents(first)[0] == f"{LONG}\n\nWhat is it?"
+    assert len(contents(first)[2]) < len(LONG) * 0.6
+    assert first.report.bypass == ("history_unknown",)
+    assert first.report.prefix == ("replayed=0", "new=1", "unknown=2")
+    second = await same.rewrite(chat(tagged, ANSWERED[1], FURTHER, ANSWERED[1], FURTHER), ASK)
+    assert contents(second)[:3] == contents(first)
+    assert (second.report.bypass, second.report.prefix) == ((), ("replayed=3", "new=2"))
+    assert len(halving.asked) == 2
+
+
+async def test_unknown_history_is_compressed_where_the_policy_says_so() -> None:
+    """For upstreams that keep no prefix."""
+    policy = replace(OnePolicy(Mode.ENFORCE).for_team(""), history=History(compress_unknown=True))
+    asked = Faltering(KeyError(), Fixed(policy))
+    done = await PolicyRewriter(asked, Pipeline(MemoryStore(1 << 20), Halving()), ledger()).rewrite(
+        chat(*ANSWERED, FURTHER), ASK
+    )
+    assert all(len(contents(done)[at]) < len(LONG) * 0.6 for at in (0, 2))
+    assert done.report.prefix == ("replayed=0", "new=3")
+
+
+async def test_what_is_not_enforced_is_not_remembered() -> None:
+    """Off by the request, in audit, explained."""
+    same = rewriter(Halving())
+    for word in ("audit", "explain", "off"):
+        done = await same.rewrite(BODY, replace(ASK, headers=[("x-elision", word)]))
+        assert (done.receipt, done.report.prefix) == (None, ())
+    assert (await same.rewrite(BODY, ASK)).report.prefix == ("replayed=0", "new=1")
+
+
+async def test_what_the_provider_keeps_is_no_part_of_what_goes_on_from_it() -> None:
+    """A response is gone on from with the new items alone; the same ones again are the same bytes."""
+    same, ask = rewriter(Halving()), Ask("POST", "/v1/responses", "t")
+    result = {"type": "function_call_output", "call_id": "c", "output": f"{LONG}"}
+
+    async def sent(response: str) -> Rewrite:
+        members = {
+            "model": "m",
+            "previous_response_id": response,
+            "instructions": "Go on.",
+            "input": [result],
+        }
+        return await same.rewrite(json.dumps(members).encode(), ask)
+
+    prefixes = [(await sent(response)).report.prefix for response in ("r1", "r1", "r2")]
+    assert prefixes == [("replayed=0", "new=2"), ("replayed=2", "new=0"), ("replayed=0", "new=2")]
