@@ -22,17 +22,18 @@ LOSSLESS = Outcome("a text of its own", 20, 5, (), "m", "m:1 forced")
 LEFT = Outcome(TEXT, 20, 20, (), "m", "m:1 forced", "not_shorter")
 
 
-def aimed(**changes: object) -> Job:
-    """Return the job with another target."""
-    return dataclasses.replace(JOB, target=dataclasses.replace(JOB.target, **changes))
-
-
 @pytest.mark.parametrize(
-    "other",
-    [aimed(rate=0.4), aimed(rate=None, tokens=9), aimed(model="gpt-4"), aimed(protect=("urls",))],
+    "target",
+    [
+        dataclasses.replace(JOB.target, rate=0.4),
+        dataclasses.replace(JOB.target, rate=None, tokens=9),
+        dataclasses.replace(JOB.target, model="gpt-4"),
+        dataclasses.replace(JOB.target, protect=("urls",)),
+    ],
 )
-def test_another_target_is_another_outcome_of_the_same_scores(other: Job) -> None:
+def test_another_target_is_another_outcome_of_the_same_scores(target: Target) -> None:
     """So that a changed rate finds what was found of the text."""
+    other = dataclasses.replace(JOB, target=target)
     mine, others = keys_of(JOB, IDENTITY, TEAM), keys_of(other, IDENTITY, TEAM)
     assert mine.outcome != others.outcome
     assert mine.scores == others.scores
@@ -49,7 +50,8 @@ def test_another_text_shares_nothing() -> None:
 def test_the_question_counts_where_the_method_reads_it(reads: bool, shared: bool) -> None:
     """A document that many ask about is read once by a method that does not look at what they ask."""
     identity = dataclasses.replace(IDENTITY, reads_question=reads)
-    mine, others = (keys_of(job, identity, TEAM) for job in (JOB, aimed(question="when?")))
+    other = dataclasses.replace(JOB, target=dataclasses.replace(JOB.target, question="when?"))
+    mine, others = (keys_of(job, identity, TEAM) for job in (JOB, other))
     assert [a == b for a, b in zip(mine, others, strict=True)] == [shared, shared]
 
 

@@ -117,7 +117,7 @@ async def test_a_reason_is_not_kept() -> None:
         work = making(means)
         made = await kept(work)
         assert (made.outcome, made.reason, work.lasts(made)) == (None, reason, reason == "compressor_crashed")
-    assert store.get(work.keys.outcome) is None
+        assert store.get(work.keys.outcome) is None
 
 
 async def test_two_machines_make_it_once() -> None:
