@@ -91,8 +91,13 @@ def trouble_of(text: str) -> RedisTrouble:
     if code not in ("MOVED", "ASK"):
         return RedisTrouble(reason)
     host, _, port = rest.rpartition(" ")[2].rpartition(":")
-    known = host and port.isdecimal()
-    return RedisTrouble(reason, Address(host, int(port)) if known else None, asking=code == "ASK")
+    return RedisTrouble(reason, address_of(host, port), asking=code == "ASK")
+
+
+def address_of(host: str, port: str) -> Address | None:
+    """Return an address that a server named; None for what is none."""
+    number = int(port) if port.isdecimal() and len(port) < 6 else 0
+    return Address(host, number) if host and 0 < number < 65536 else None
 
 
 def pack(*words: Word) -> bytes:
@@ -148,6 +153,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection; who waits for an answer gets none."""
+        self.alive = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -177,7 +183,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.alive = False
-        self._fail(Reason.DOWN)
+        # A certificate of ours that is missing or refused is told after the handshake (TLS 1.3).
+        self._fail(Reason.TLS if isinstance(error, ssl.SSLError) else Reason.DOWN)
         self._ended.set_result(None)
         self._lost(self)
 
@@ -261,7 +268,7 @@ class Dialer:
             raise RedisTrouble(Reason.TIMEOUT) from error
         except ssl.SSLError as error:
             raise RedisTrouble(Reason.TLS) from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for what cannot be a host's name
             raise RedisTrouble(Reason.DOWN) from error
 
     async def _greet(self, connection: Connection, *, master: bool) -> None:

@@ -7,8 +7,9 @@ answers questions.
 """
 
 import asyncio
+import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 
 from elision.config.redis import Address
@@ -68,6 +69,18 @@ class LinkSetting:
     batches: BatchFigures = field(default_factory=BatchFigures)
 
 
+def in_background(work: Coroutine[object, object, None]) -> "asyncio.Task[None]":
+    """Run what goes on until it is cancelled by its owner; tell if it ends otherwise."""
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(_tell_failure)
+    return task
+
+
+def _tell_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logging.getLogger("elision.redis").error("A background task ended", exc_info=error)
+
+
 class Link:
     """The way to one server.
 
@@ -110,8 +123,7 @@ class Link:
 
     def start(self) -> None:
         """Connect, and stay connected, in the background."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep()), loop.create_task(self._write())]
+        self._tasks = [in_background(self._keep()), in_background(self._write())]
 
     async def ask(self, packed: bytes, count: int, timeout_s: float | None = None) -> list[Reply]:
         """Send commands and return their answers, errors of single commands among them.

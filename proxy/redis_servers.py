@@ -13,8 +13,16 @@ from typing import Protocol
 
 from elision.config.redis import Address, Login, RedisTarget, Shape
 from elision.proxy.breaker import Breaker
-from elision.proxy.redis_connection import Connection, Dialer, Reason, RedisTrouble, Reply, pack
-from elision.proxy.redis_link import Link, LinkSetting
+from elision.proxy.redis_connection import (
+    Connection,
+    Dialer,
+    Reason,
+    RedisTrouble,
+    Reply,
+    address_of,
+    pack,
+)
+from elision.proxy.redis_link import Link, LinkSetting, in_background
 from elision.proxy.redis_names import SLOTS
 from elision.proxy.redis_writes import Write
 
@@ -165,8 +173,10 @@ def _address_in(reply: Reply) -> Address:
     """Return the address that a sentinel names; an unknown master is as good as down."""
     if isinstance(reply, list) and len(reply) == 2:
         host, port = reply
-        if isinstance(host, bytes) and isinstance(port, bytes) and port.isdigit():
-            return Address(host.decode("ascii", "replace"), int(port))
+        if isinstance(host, bytes) and isinstance(port, bytes):
+            found = address_of(host.decode("ascii", "replace"), port.decode("ascii", "replace"))
+            if found is not None:
+                return found
     raise RedisTrouble(Reason.DOWN)
 
 
@@ -212,7 +222,7 @@ class ClusterServers:
 
     def start(self) -> None:
         """Fetch the map and connect in the background."""
-        self._tasks.append(asyncio.get_running_loop().create_task(self._keep()))
+        self._tasks.append(in_background(self._keep()))
 
     async def ask(self, slot: int, packed: bytes) -> Reply:
         """Return the answer to one command, from another node where the first one names it."""
@@ -340,7 +350,9 @@ def slot_ranges(reply: Reply, asked: Address) -> list[tuple[int, int, Address]]:
         match item:
             case [int(first), int(last), [host, int(port), *_], *_] if 0 <= first <= last < SLOTS:
                 name = host.decode("ascii", "replace") if isinstance(host, bytes) else ""
-                ranges.append((first, last, Address(name if name not in ("", "?") else asked.host, port)))
+                address = address_of(name if name not in ("", "?") else asked.host, str(port))
+                if address is not None:
+                    ranges.append((first, last, address))
     return ranges
 
 

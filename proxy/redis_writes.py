@@ -17,6 +17,10 @@ MAX_STRAYS = 3
 """A write that so many servers in turn sent elsewhere is dropped."""
 
 
+BESIDE_BYTES = 100
+"""What a write that waits takes beside its command (CPython 3.11: two objects and a place in the queue)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One command that changes something.
@@ -30,6 +34,11 @@ class Write:
     slot: int
     packed: bytes
     strays: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes while it waits."""
+        return len(self.packed) + BESIDE_BYTES
 
 
 class WriteBudget:
@@ -71,7 +80,7 @@ class WriteQueue:
     def put(self, write: Write) -> None:
         """Let a write wait, in place of the oldest where there is no room."""
         self._waiting.append(write)
-        self._budget.held_bytes += len(write.packed)
+        self._budget.held_bytes += write.size
         self._shrink()
 
     def take(self, most: int, most_bytes: int) -> list[Write]:
@@ -79,11 +88,11 @@ class WriteQueue:
         taken: list[Write] = []
         size = 0
         while self._waiting and len(taken) < most:
-            size += len(self._waiting[0].packed)
+            size += self._waiting[0].size
             if taken and size > most_bytes:
                 break
             write = self._waiting.popleft()
-            self._budget.held_bytes -= len(write.packed)
+            self._budget.held_bytes -= write.size
             taken.append(write)
         self._tell()
         return taken
@@ -91,13 +100,13 @@ class WriteQueue:
     def put_back(self, writes: list[Write]) -> None:
         """Let writes that could not be made wait again, before all others."""
         self._waiting.extendleft(reversed(writes))
-        self._budget.held_bytes += sum(len(write.packed) for write in writes)
+        self._budget.held_bytes += sum(write.size for write in writes)
         self._shrink()
 
     def _shrink(self) -> None:
         while self._waiting and self._budget.held_bytes > self._budget.limit_bytes:
             oldest = self._waiting.popleft()
-            self._budget.held_bytes -= len(oldest.packed)
+            self._budget.held_bytes -= oldest.size
             self._budget.drop((oldest,), FULL)
         self._tell()
 

@@ -82,7 +82,7 @@ class RedisStore:
 
     def __init__(self, entry: RedisEntry, *, reach_s: float = 10.0) -> None:
         self._reach_s = reach_s
-        self._trouble = ""
+        self._trouble = Reason.CONNECTING.value
         self._hits = self._misses = 0
         self._failures: Counter[Reason] = Counter()
         self._log = logging.getLogger("elision.redis")
@@ -103,7 +103,7 @@ class RedisStore:
 
     @property
     def trouble(self) -> str:
-        """Why Redis was of no use to the last request, in one word; "" where it was."""
+        """Why Redis was of no use when last tried, in one word; "" where it was."""
         return self._trouble
 
     @property
@@ -267,6 +267,8 @@ class RedisStore:
 
     def _changed(self, link: Link, what: str, reason: Reason | None) -> None:
         """Tell the operator, once per change."""
+        if what == "requests":
+            self._trouble = reason.value if reason else ""
         name = f" at {link.name}" if link.name else ""
         if reason is None:
             self._log.info("Redis%s is well: it takes %s.", name, what)

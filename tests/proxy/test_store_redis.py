@@ -200,12 +200,19 @@ async def test_a_killed_redis_is_missed_and_used_again(
         assert await store.get_many(KEYS[1:]) == [None] * (len(KEYS) - 1)
         assert store.trouble == ""
         assert store.figures().state is BreakerState.CLOSED
+        await server.kill()
+
+        async def is_told() -> bool:
+            return store.trouble == "down"
+
+        await until(is_told)  # though nobody asks
     said = [record.getMessage() for record in caplog.records]
     name = f"Redis at 127.0.0.1:{server.port}"
     assert said == [
         f"{name} is well: it takes requests.",
         f"{name} is of no use for requests: nothing answers there (down). Requests go on without it.",
         f"{name} is well: it takes requests.",
+        f"{name} is of no use for requests: nothing answers there (down). Requests go on without it.",
     ]
 
 
@@ -350,8 +357,9 @@ async def test_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
             await server.start()
             await store.put_many(VALUES, 60)
             await until_kept(store, VALUES)
-        async with opened(url, PATIENT, well=False) as store:
-            await until_reason(store, "tls")
+        for wrong in (PATIENT, trusting):
+            async with opened(url, wrong, well=False) as store:
+                await until_reason(store, "tls")
 
 
 @needs_redis
