@@ -186,14 +186,14 @@ def load_settings(file: FilePath | None, environ: Mapping[str, str], flags: Mapp
     Args:
         file: the settings file; None: what `ELISION_SETTINGS` names, else no file.
         environ: the process's environment; only `ELISION_*` is looked at. An empty value counts
-            as not set.
+            as not set; a variable that the file names for a key or a password is no setting.
         flags: by the setting's name, dotted inside a group (`log.format`); None is not given.
     Raises: ConfigError with a line for each wrong thing, of all three sources at once.
     """
     named = environ.get(SETTINGS_FILE, "")
     file = file or (FilePath(named) if named else None)
     layers: list[Callable[[], _Layer]] = [
-        lambda: _from_environment(environ),
+        lambda: _from_environment(environ, _named(settings, environ)),
         lambda: _from_flags(flags),
     ]
     if file is not None:
@@ -299,12 +299,23 @@ def _rebased(settings: Settings, document: Document) -> Settings:
     )
 
 
-def _from_environment(environ: Mapping[str, str]) -> _Layer:
+def _named(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the variables that settings name: they hold keys and passwords, and are no settings."""
+    redis = settings.redis
+    named = [settings.cache.key_env, *settings.cache.old_key_envs, environ.get(f"{PREFIX}CACHE__KEY_ENV")]
+    if redis is not None:
+        named += [redis.password_env, redis.sentinel.password_env if redis.sentinel else None]
+    for entry in settings.upstreams.values():
+        named += [entry.key_env, *entry.headers_env.values()]
+    return frozenset(filter(None, named))
+
+
+def _from_environment(environ: Mapping[str, str], named: frozenset[str]) -> _Layer:
     known = {PREFIX + "__".join(path).upper(): path for path in setting_paths()}
     nested: dict[str, Any] = {}
     problems: list[str] = []
     for variable, value in sorted(environ.items()):
-        if not variable.startswith(PREFIX) or variable == SETTINGS_FILE or not value:
+        if not variable.startswith(PREFIX) or variable in {SETTINGS_FILE, *named} or not value:
             continue
         if variable not in known:
             problems.append(f"{variable}: unknown variable; {nearest(variable, known)}")

@@ -98,6 +98,22 @@ def test_an_unknown_variable_names_the_nearest() -> None:
     )
 
 
+def test_a_variable_that_settings_name_may_begin_as_ours_do(tmp_path: Path) -> None:
+    """It holds a key, and is not taken for a misspelt setting."""
+    file = written(
+        tmp_path,
+        "cache: {key_env: ELISION_CACHE_KEY, old_key_envs: [ELISION_OLD_KEY]}\n"
+        "redis: {url: redis://127.0.0.1, password_env: ELISION_REDIS_WORD}\n"
+        "upstreams:\n  a: {url: http://a, key_env: ELISION_A, headers_env: {x-b: ELISION_B}}\n",
+    )
+    names = ("CACHE_KEY", "OLD_KEY", "REDIS_WORD", "A", "B")
+    environ = {f"ELISION_{name}": "secret" for name in names}
+    assert load_settings(file, environ, {}).cache.key_env == "ELISION_CACHE_KEY"
+    by_variable = {"ELISION_CACHE__KEY_ENV": "ELISION_CACHE_KEY", "ELISION_CACHE_KEY": "secret"}
+    assert load_settings(None, by_variable, {}).cache.key_env == "ELISION_CACHE_KEY"
+    assert len(problems(environ=environ)) == len(names)
+
+
 def test_problems_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
     """One run, one list."""
     file = written(tmp_path, "workers: 0\n")
