@@ -3,6 +3,9 @@
 `pack` and `unpack` are all that the owners of values need; what the content means is theirs. A value
 that is damaged, of another format, or somebody else's is None, hence a miss, and never an error.
 
+Contents from 256 bytes on are pressed by zlib where that pays. Measured on scores and outcomes of texts
+of 2,000 and 8,000 characters, zstd takes as many bytes within a few per cent, and needs a package.
+
 A frame is one byte of format (which also says whether the content is pressed), four bytes of CRC-32
 over format and body, and the body. The checksum finds accidents, not forgeries; whoever must not
 be able to forge is kept out by `elision.proxy.sealing`.
