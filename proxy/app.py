@@ -24,6 +24,7 @@ from elision.proxy.handler import Deps, Handler
 from elision.proxy.metrics import Metrics
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.records import LogSink
+from elision.proxy.redis_security import check_redis
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.routing import Route, Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
@@ -48,6 +49,8 @@ def serve(settings: Settings) -> int:
     allow_files()
     logs.configure(settings.log.format, settings.log.level)
     check_sealing(settings.cache)
+    if settings.redis is not None:
+        check_redis(settings.redis)
     if settings.redis is not None and settings.cache.path is not None:
         logging.getLogger("elision.app").warning("cache.path is not used: what is kept is kept in Redis.")
     policies = policies_of(settings)

@@ -7,17 +7,16 @@ writes wait in the background, each counted by its reason, and each change is lo
 
 import asyncio
 import logging
-import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from elision.config.errors import ConfigError
 from elision.config.redis import Address, RedisEntry, redis_target
 from elision.proxy.breaker import BreakerLimits, BreakerState
 from elision.proxy.redis_connection import Dialer, Reason, RedisTrouble, Reply, pack
 from elision.proxy.redis_link import Link, LinkSetting
 from elision.proxy.redis_names import name_of, slot_of
+from elision.proxy.redis_security import security_of
 from elision.proxy.redis_servers import Servers, servers_of
 from elision.proxy.redis_survey import clear_on, kept_on
 from elision.proxy.redis_writes import Write, WriteBudget
@@ -277,32 +276,6 @@ class RedisStore:
                 "Redis%s is of no use for %s: %s (%s). Requests go on without it.",
                 *(name, what, _IN_WORDS.get(reason, ""), reason.value),
             )
-
-
-def security_of(entry: RedisEntry) -> ssl.SSLContext:
-    """Return how TLS is to be spoken.
-
-    Raises: ConfigError that names the file that cannot be read.
-    """
-    try:
-        context = ssl.create_default_context(cafile=entry.ca or None)
-    except OSError as error:
-        raise ConfigError(
-            [f"redis.ca: {entry.ca}: {_said(error)}; name a PEM file of authorities"]
-        ) from error
-    context.check_hostname = entry.check_hostname
-    if entry.client_cert:
-        try:
-            context.load_cert_chain(entry.client_cert, entry.client_key or None, password="")
-        except OSError as error:
-            files = " and ".join(filter(None, (entry.client_cert, entry.client_key)))
-            message = f"redis.client_cert: {files}: {_said(error)}; name a PEM certificate and its key"
-            raise ConfigError([message]) from error
-    return context
-
-
-def _said(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
 
 
 def _values(reply: Reply, count: int) -> list[bytes | None]:

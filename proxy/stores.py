@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from elision.config.cache_keys import keys_of
 from elision.config.errors import ConfigError
 from elision.config.settings import Cache, Settings
+from elision.proxy.redis_security import check_redis
 from elision.proxy.store import MemoryStore, SharedStore
 from elision.proxy.store_disk import DiskStore
 from elision.proxy.store_tiers import Figures, Tiers
@@ -81,6 +82,7 @@ def open_store(settings: Settings) -> OpenStore:
 def shared_level(settings: Settings) -> "DiskStore | RedisStore | None":
     """Return the level that workers share, without its seal; None where the settings name none."""
     if settings.redis is not None:
+        check_redis(settings.redis)
         from elision.proxy.store_redis import RedisStore
 
         return RedisStore.start(settings.redis)

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import pytest
 
-from elision.config.errors import ConfigError
 from elision.config.redis import BreakerEntry, RedisEntry, SentinelEntry
 from elision.proxy.breaker import BreakerState
 from elision.proxy.redis_connection import Reason
@@ -460,19 +459,6 @@ async def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:
                 at_once(store.put_many({key: value}, 60))
         async with opened(server.url) as store:
             assert await store.get_many(KEYS) == list(VALUES.values())
-
-
-@pytest.mark.parametrize("field", ["ca", "client_cert"])
-async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path, field: str) -> None:
-    """At the start, with what is wrong."""
-    for file, content in ((tmp_path / "none.pem", None), (tmp_path / "bad.pem", "no certificate")):
-        if content is not None:
-            file.write_text(content)
-        named = {"ca": RedisEntry(ca=str(file)), "client_cert": RedisEntry(client_cert=str(file))}[field]
-        with pytest.raises(ConfigError) as error:
-            RedisStore(replace(named, url="redis://127.0.0.1"))
-        assert str(error.value).startswith(f"redis.{field}: {file}: ")
-        assert "PEM" in str(error.value)
 
 
 def test_reasons_are_words_for_metrics() -> None:
