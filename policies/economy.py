@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from itertools import islice
-from math import ceil
+from math import ceil, lcm
+from typing import NamedTuple
 
 from elision.policies.allocation import Item, fraction, share_out
 from elision.policies.model import PrefixTerms
@@ -171,11 +172,8 @@ def request_bill(tokens: int, warm: int, terms: PrefixTerms) -> Fraction:
     Returns: tokens at the full price of input.
     Source: peers.md, section 4.
     """
-    if tokens < terms.minimum:
-        return Fraction(tokens)
-    warm = min(warm, tokens)
-    hit = warm - warm % terms.granule if warm >= terms.minimum else 0
-    return fraction(terms.read) * hit + fraction(terms.write) * (tokens - hit)
+    prices = _prices(terms)
+    return Fraction(_request(tokens, warm, terms, prices), prices.full)
 
 
 def running_bill(tokens: int, warm: int, outlook: Outlook) -> Iterator[Fraction]:
@@ -188,27 +186,33 @@ def running_bill(tokens: int, warm: int, outlook: Outlook) -> Iterator[Fraction]
         warm: tokens of it that are cached already.
     Returns: `outlook.turns + 1` sums, in tokens at full price; none is less than the one before it.
     """
-    total = Fraction(0)
-    for _ in range(outlook.turns + 1):
-        total += request_bill(tokens, warm, outlook.terms)
-        yield total
-        warm, tokens = tokens, tokens + outlook.growth
+    full = _prices(outlook.terms).full
+    return (Fraction(total, full) for total in _running(tokens, warm, outlook))
 
 
 def conversation_bill(tokens: int, warm: int, outlook: Outlook) -> Fraction:
     """Return what a conversation costs from this request on, the expected turns included."""
-    (total,) = islice(running_bill(tokens, warm, outlook), outlook.turns, None)
-    return total
+    (total,) = islice(_running(tokens, warm, outlook), outlook.turns, None)
+    return Fraction(total, _prices(outlook.terms).full)
+
+
+def at_cliff(before: int, after: int, outlook: Outlook) -> bool:
+    """Whether shortening may lead from a prompt that is cached, or soon would be, to one that is not.
+
+    Where it does not, `restored` and `aimed` change nothing; asking takes microseconds.
+    """
+    low, high = _low(outlook.terms), _high(outlook.terms)
+    return after < before and after < high and before + outlook.turns * outlook.growth >= low
 
 
 def restored(savings: Sequence[int], before: int, outlook: Outlook) -> Restored:
     """Decide which outcomes to take back, so that no minimum makes the bill larger than without them.
 
-    A prompt that is shortened counts as cached only where it is above the minimum by the error of
-    our counting, and the same prompt unshortened already where it is less than that error below.
-    What is left is the least bill of those that are at no point of the expected conversation above
-    the unshortened one: everything shortened, or outcomes taken back until the prompt is just
-    above the minimum, or all of them taken back.
+    The choices are: everything shortened; outcomes taken back until the prompt is just above the
+    minimum, now or (where the conversation grows) in one of the expected turns; all of them taken
+    back. Of those that at no point of the expected conversation cost more than the unshortened
+    prompt, wherever within the error of our counting the minimum lies, the one with the least bill
+    is chosen.
 
     Args:
         savings: tokens that each outcome saves, none negative.
@@ -218,25 +222,26 @@ def restored(savings: Sequence[int], before: int, outlook: Outlook) -> Restored:
         is 1,024 and reads cost a tenth costs 900 instead of 150 in each further turn.
     """
     after = before - sum(savings)
-    if not _at_cliff(before, after, outlook.terms):
+    if not at_cliff(before, after, outlook):
         return Restored((), _clear(before, after, outlook))
-    taken_back = _least_above(savings, _high(outlook.terms) - after)
-    totals = [after, after + sum(savings[index] for index in taken_back), before]
-    sent = _cheapest(totals, before, outlook)
-    indices = tuple(range(len(savings))) if sent == before else taken_back if sent != after else ()
-    return Restored(tuple(index for index in indices if savings[index]), _ruled(before, after, sent, outlook))
+    choices = {after: (), before: tuple(index for index, saving in enumerate(savings) if saving)}
+    for total in _crossings(_high(outlook.terms), after, before, outlook):
+        indices = _least_above(savings, total - after)
+        choices.setdefault(after + sum(savings[index] for index in indices), indices)
+    sent = _cheapest(list(choices), before, outlook)
+    return Restored(choices[sent], _ruled(before, after, sent, outlook))
 
 
 def aimed(before: int, after: int, outlook: Outlook) -> Verdict:
     """Return where a prompt is to be brought whose shortening has not begun.
 
     As `restored`, but any total between the two can be asked for: `sent` of the verdict is one of
-    `after`, a little above the minimum, and `before`.
+    `after`, a little above the minimum (now, or in one of the expected turns), and `before`.
     """
-    if not _at_cliff(before, after, outlook.terms):
+    if not at_cliff(before, after, outlook):
         return _clear(before, after, outlook)
     aim = ceil(outlook.terms.minimum * (1 + AIM))
-    totals = [after, aim, before] if aim < before else [after, before]
+    totals = [after, *_crossings(aim, after, before, outlook)]
     return _ruled(before, after, _cheapest(totals, before, outlook), outlook)
 
 
@@ -272,9 +277,12 @@ def judge_step(before: int, saving: int, known: Known, outlook: Outlook) -> Verd
     warm = 0 if is_cold else known.tokens
     head = min(known.head, warm)
     after = before - saving
-    bill_before = conversation_bill(before, warm, _feared(outlook))
-    bill_after = conversation_bill(after, head, _proven(outlook))
-    pays = saving > 0 and bill_after < bill_before
+    bill_before = conversation_bill(before, warm, outlook)
+    bill_after = conversation_bill(after, head, outlook)
+    pays = saving > 0 and all(
+        conversation_bill(after, head, assumed) < conversation_bill(before, warm, assumed)
+        for assumed in _assumed((before, after, warm, head), outlook)
+    )
     return Verdict(
         Ruling.STEP if pays else Ruling.WAIT,
         before,
@@ -298,21 +306,74 @@ def turns_needed(broken: int, saving: int, terms: PrefixTerms) -> int | None:
     return max(0, least.numerator // least.denominator + 1)
 
 
-def _at_cliff(before: int, after: int, terms: PrefixTerms) -> bool:
-    """Whether shortening may lead from a cached prompt to one that is not."""
-    return after < before and after < _high(terms) and before >= _low(terms)
+class _Prices(NamedTuple):
+    """What a token costs that is read, written, or neither, in the same whole numbers."""
+
+    read: int
+    write: int
+    full: int
+
+
+def _prices(terms: PrefixTerms) -> _Prices:
+    read, write = fraction(terms.read), fraction(terms.write)
+    full = lcm(read.denominator, write.denominator)
+    return _Prices(int(read * full), int(write * full), full)
+
+
+def _request(tokens: int, warm: int, terms: PrefixTerms, prices: _Prices) -> int:
+    if tokens < terms.minimum:
+        return prices.full * tokens
+    warm = min(warm, tokens)
+    hit = warm - warm % terms.granule if warm >= terms.minimum else 0
+    return prices.read * hit + prices.write * (tokens - hit)
+
+
+def _running(tokens: int, warm: int, outlook: Outlook) -> Iterator[int]:
+    """Yield the sums of `running_bill`, in whole numbers."""
+    terms, total = outlook.terms, 0
+    prices = _prices(terms)
+    for _ in range(outlook.turns + 1):
+        total += _request(tokens, warm, terms, prices)
+        yield total
+        warm, tokens = tokens, tokens + outlook.growth
+
+
+def _crossings(wanted: int, after: int, before: int, outlook: Outlook) -> list[int]:
+    """Return the least totals with which a prompt has the tokens that are wanted, now or in a later turn."""
+    turns = range(outlook.turns + 1 if outlook.growth else 1)
+    totals = (wanted - turn * outlook.growth for turn in turns)
+    return [total for total in totals if after < total < before]
 
 
 def _cheapest(totals: Sequence[int], before: int, outlook: Outlook) -> int:
     """Return the total with the least bill among those that never cost more than the prompt as it was."""
-    unshortened = list(running_bill(before, 0, _feared(outlook)))
-    bills = {total: list(running_bill(total, 0, _proven(outlook))) for total in totals if total < before}
-    safe = [
-        total
-        for total, bill in bills.items()
-        if all(mine <= other for mine, other in zip(bill, unshortened, strict=True))
-    ]
-    return min(safe, key=lambda total: (bills[total][-1], total), default=before)
+    safe = [total for total in totals if total < before and _is_safe(total, before, outlook)]
+    bills = {total: conversation_bill(total, 0, _proven(outlook)) for total in safe}
+    return min(safe, key=lambda total: (bills[total], total), default=before)
+
+
+def _is_safe(total: int, before: int, outlook: Outlook) -> bool:
+    """Whether a shortened prompt costs no more than the whole one after any number of the expected turns."""
+    for assumed in _assumed((total, before), outlook):
+        bills = zip(_running(total, 0, assumed), _running(before, 0, assumed), strict=True)
+        if any(mine > others for mine, others in bills):
+            return False
+    return True
+
+
+def _assumed(prompts: Sequence[int], outlook: Outlook) -> Iterator[Outlook]:
+    """Yield the outlook with each minimum that may be the true one, by our count.
+
+    Our count errs alike for all prompts of a conversation, so the minimum is one number for all, and
+    it may lie anywhere between `_low` and `_high`. Bills change only where it passes one of the
+    prompts.
+    """
+    terms = outlook.terms
+    low, high = _low(terms), _high(terms)
+    grown = (turn * outlook.growth for turn in range(outlook.turns + 1))
+    passed = {tokens + more + 1 for more in grown for tokens in prompts}
+    for minimum in {low, terms.minimum, high, *(place for place in passed if low < place < high)}:
+        yield replace(outlook, terms=replace(terms, minimum=minimum))
 
 
 def _least_above(savings: Sequence[int], need: int) -> tuple[int, ...]:

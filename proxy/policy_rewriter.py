@@ -25,6 +25,7 @@ from elision.proxy.ledger_chain import Origin, last_answer
 from elision.proxy.ledger_entries import Figures
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
+from elision.proxy.prefix_guard import PrefixGuard, sent_tokens
 from elision.proxy.records import Report
 from elision.proxy.reports import report_of, report_with, report_without_plan
 from elision.proxy.rewriter import Ask, Rewrite
@@ -132,12 +133,18 @@ class PolicyRewriter:
         hoped = [decision for decision in planned.plan.decisions if decision.segment.message >= current]
         recalled = await self._ledger.recall(conversation, self._pipeline.wanted(hoped, model, team))
         kept, decided = self._divided(planned, recalled)
-        tail = replace(planned.plan, decisions=tuple(decided))
+        guard = PrefixGuard.of(planned, sent_tokens(recalled))
+        if self._frozen is not None:
+            guard = replace(guard, is_off=True)
+        aim = guard.aim(decided)
+        tail = replace(planned.plan, decisions=aim.decisions)
         fates = await self._fates(tail, model, team, started, recalled.others)
-        made = made_of(planned.plan, [*left_alone(kept), *decided], fates)
+        held = guard.hold(aim, fates)
+        made = made_of(planned.plan, [*left_alone(kept), *held.decisions], held.fates)
         settled = self._ledger.settle(recalled, made)
         unknown = {decision.segment.message for decision in kept}
-        return _spliced(settled, report_with(planned, recalled, settled, unknown, fates))
+        report = report_with(planned, recalled, settled, unknown, fates)
+        return _spliced(settled, replace(report, prefix=(*report.prefix, *held.words)))
 
     async def _audited(self, planned: Planned, started: float) -> Rewrite:
         """Carry out a plan without sending more of it than that our tags are taken out."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from elision.policies.allocation import fraction, round_up
 from elision.policies.budget import MESSAGE_TOKENS
-from elision.policies.economy import Outlook, Ruling, Verdict, aimed, raised, restored
+from elision.policies.economy import Outlook, Ruling, Verdict, aimed, at_cliff, raised, restored
 from elision.policies.model import Decision, Mode, Use
+from elision.proxy.ledger import Recalled
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
 
@@ -34,6 +35,56 @@ class Held:
     fates: tuple[Fate, ...] = ()
     verdict: Verdict | None = None
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return what `x-elision-prefix` says of it."""
+        return () if self.verdict is None else (self.verdict.words,)
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixGuard:
+    """Holds one request's prompt above the minimum.
+
+    Attributes:
+        sent: tokens of the texts of messages that are not to be decided, as `sent_tokens` has them.
+        is_off: whether everything is left as it is decided.
+    """
+
+    planned: Planned
+    sent: Mapping[int, int]
+    is_off: bool = False
+
+    @classmethod
+    def of(cls, planned: Planned, sent: Mapping[int, int]) -> "PrefixGuard":
+        """Return the guard that a policy wants: none where no turn is expected, nor any cache.
+
+        Where unknown history is compressed there is none, by its author's word; and there what is
+        decided about a turn must not depend on the others, lest a lost ledger changes it.
+        """
+        history = planned.policy.history
+        return cls(planned, sent, history.compress_unknown or not history.expected_turns)
+
+    def aim(self, decisions: Sequence[Decision]) -> Held:
+        """Return decisions as they are to be carried out, targets raised where that is needed."""
+        return Held(tuple(decisions)) if self.is_off else _aimed_higher(self.planned, decisions, self.sent)
+
+    def hold(self, aim: Held, fates: Sequence[Fate]) -> Held:
+        """Take back what must be of what was carried out.
+
+        Args:
+            aim: as `aim` returned it.
+            fates: of those of its decisions that compress.
+        """
+        return (
+            Held(aim.decisions, tuple(fates)) if self.is_off else _held(self.planned, aim, fates, self.sent)
+        )
+
+
+def sent_tokens(recalled: Recalled) -> dict[int, int]:
+    """Return the tokens of the texts of every message of which it is known how it was sent."""
+    counted = ((index, known.entry.figures.tokens) for index, known in recalled.known.items())
+    return {index: sum(after for _, _, after in tokens) for index, tokens in counted if tokens}
+
 
 def prompt_tokens(planned: Planned, sent: Mapping[int, int]) -> int:
     """Return the tokens of a request's whole prompt, as far as they can be told.
@@ -51,9 +102,19 @@ def prompt_tokens(planned: Planned, sent: Mapping[int, int]) -> int:
     return texts + sum(sent.values()) + beside + MESSAGE_TOKENS * (len(body.messages) + 1)
 
 
-def outlook_of(planned: Planned, turns: int | None = None) -> Outlook:
-    """Return how a request's conversation is expected to go on: as its policy says, or by so many turns."""
-    return Outlook(planned.terms, planned.policy.history.expected_turns if turns is None else turns)
+def outlook_of(planned: Planned, sent: Mapping[int, int], turns: int | None = None) -> Outlook:
+    """Return how a request's conversation is expected to go on: by its policy, and as it has grown so far.
+
+    Args:
+        sent: as `prompt_tokens` gets it.
+        turns: in place of the policy's.
+    """
+    last = max((segment.turn for segment in planned.segments), default=0)
+    later = {segment.message for segment in planned.segments if segment.turn}
+    fresh = sum(s.tokens for s in planned.segments if s.turn and not s.tag and s.message not in sent)
+    said = fresh + sum(tokens for message, tokens in sent.items() if message in later)
+    expected = planned.policy.history.expected_turns if turns is None else turns
+    return Outlook(planned.terms, expected, (said + MESSAGE_TOKENS * len(later)) // last if last else 0)
 
 
 def foreseen(planned: Planned, turns: int | None = None) -> Verdict:
@@ -64,10 +125,10 @@ def foreseen(planned: Planned, turns: int | None = None) -> Verdict:
     """
     before = prompt_tokens(planned, {})
     saved = sum(_planned_saving(decision) for decision in planned.plan.decisions)
-    return aimed(before, before - saved, outlook_of(planned, turns))
+    return aimed(before, before - saved, replace(outlook_of(planned, {}, turns), growth=0))
 
 
-def aimed_higher(planned: Planned, decisions: Sequence[Decision], sent: Mapping[int, int]) -> Held:
+def _aimed_higher(planned: Planned, decisions: Sequence[Decision], sent: Mapping[int, int]) -> Held:
     """Raise the targets of decisions, so that the prompt stays above the provider's minimum.
 
     Args:
@@ -75,9 +136,10 @@ def aimed_higher(planned: Planned, decisions: Sequence[Decision], sent: Mapping[
         sent: tokens of the texts of all other messages that do not go out as they came.
     """
     sizes = {n: _planned_saving(d) for n, d in enumerate(decisions) if _enforced(planned, d)}
-    before = prompt_tokens(planned, sent)
-    verdict = aimed(before, before - sum(sizes.values()), outlook_of(planned))
-    if verdict.ruling is not Ruling.MINIMUM:
+    before, outlook = prompt_tokens(planned, sent), outlook_of(planned, sent)
+    after = before - sum(sizes.values())
+    verdict = aimed(before, after, outlook) if at_cliff(before, after, outlook) else None
+    if verdict is None or verdict.ruling is not Ruling.MINIMUM:
         return Held(tuple(decisions))
     if verdict.sent == before:
         return _taken_back(decisions, (), [n for n in sizes if _acts(decisions[n])], verdict)
@@ -93,25 +155,25 @@ def aimed_higher(planned: Planned, decisions: Sequence[Decision], sent: Mapping[
     return _taken_back(higher, (), whole, verdict)
 
 
-def held(planned: Planned, aim: Held, fates: Sequence[Fate], sent: Mapping[int, int]) -> Held:
+def _held(planned: Planned, aim: Held, fates: Sequence[Fate], sent: Mapping[int, int]) -> Held:
     """Take outcomes back until the prompt is above the provider's minimum, where it must be.
 
     Args:
         aim: what was carried out.
         fates: of those of its decisions that compress.
-        sent: as `aimed_higher` got it.
+        sent: as `_aimed_higher` got it.
     """
     by_decision = {id(fate.decision): fate for fate in fates}
     savings = [
         _saving(decision, by_decision.get(id(decision))) if _enforced(planned, decision) else 0
         for decision in aim.decisions
     ]
-    before, outlook = prompt_tokens(planned, sent), outlook_of(planned)
+    before, outlook = prompt_tokens(planned, sent), outlook_of(planned, sent)
+    if aim.verdict is None and not at_cliff(before, before - sum(savings), outlook):
+        return Held(aim.decisions, tuple(fates))
     found = restored(savings, before, outlook)
     total = before - sum(saving for n, saving in enumerate(savings) if n not in found.indices)
     verdict = found.verdict if aim.verdict is None else aim.verdict.sending(total)
-    if verdict.ruling is Ruling.CLEAR:
-        return Held(aim.decisions, (*fates, *aim.fates))
     return _taken_back(aim.decisions, (*fates, *aim.fates), found.indices, verdict)
 
 

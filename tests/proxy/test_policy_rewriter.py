@@ -59,7 +59,8 @@ class OnePolicy:
 
     def for_team(self, team: str) -> Policy:
         rule = Rule("documents", When(segment=(Kind.CONTEXT,)), Use("halve", rate=0.5))
-        return Policy("rag", "1", self._mode, self._deadline_s, (rule,))
+        alone = History(expected_turns=0)  # prices are another test's matter
+        return Policy("rag", "1", self._mode, self._deadline_s, (rule,), history=alone)
 
 
 def ledger() -> Ledger:

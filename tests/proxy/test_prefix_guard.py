@@ -5,16 +5,15 @@ from dataclasses import replace
 import pytest
 
 from elision.compressors.base import Outcome, Span
-from elision.policies.economy import Ruling
+from elision.policies.economy import Outlook, Ruling
 from elision.policies.model import DROP, Decision, History, Mode, Policy, PrefixTerms, Rule, Use, When
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
 from elision.proxy.prefix_guard import (
     CACHE_MINIMUM,
     Held,
-    aimed_higher,
+    PrefixGuard,
     foreseen,
-    held,
     outlook_of,
     prompt_tokens,
 )
@@ -60,20 +59,30 @@ def test_a_prompt_is_weighed_whole() -> None:
 def test_an_outlook_is_the_policys_or_what_is_asked() -> None:
     """With the prices of the model at hand."""
     plan = a_plan(HALF, turns=3)
-    assert (outlook_of(plan).turns, outlook_of(plan, 9).turns) == (3, 9)
-    assert outlook_of(plan).terms is plan.terms
+    assert outlook_of(plan, {}) == Outlook(plan.terms, 3)
+    assert outlook_of(plan, {}, 9) == Outlook(plan.terms, 9)
+
+
+def test_a_conversation_is_expected_to_grow_as_it_did() -> None:
+    """By the mean of its turns after the first, as they were sent."""
+    plan = a_plan(HALF)
+    first, document, question = plan.segments
+    later = tuple(replace(segment, turn=2) for segment in (document, question))
+    grown = replace(plan, segments=(first, *later))
+    assert outlook_of(grown, {}).growth == (720 + 4 + 4) // 2
+    assert outlook_of(grown, {0: 1, 1: 100}).growth == (100 + 4) // 2
 
 
 def test_targets_are_raised_before_anything_is_compressed() -> None:
     """Half of 720 would fall below 512; so much more is kept that 576 tokens are aimed at."""
     plan = a_plan(HALF)
-    aim = aimed_higher(plan, plan.plan.decisions, {})
+    aim = PrefixGuard(plan, {}).aim(plan.plan.decisions)
     [document] = [decision for decision in aim.decisions if decision.compresses]
     assert document.use == Use("any", tokens=576 - WORDS + 720)
     assert document.why.endswith("held above the cache minimum")
     assert aim.verdict is not None
     assert (aim.verdict.ruling, aim.verdict.sent) == (Ruling.MINIMUM, 576)
-    done = held(plan, aim, carried_out(aim, 556), {})
+    done = PrefixGuard(plan, {}).hold(aim, carried_out(aim, 556))
     assert done.verdict is not None
     assert (done.verdict.sent, [fate.reason for fate in done.fates]) == (574, [""])
     assert done.verdict.words == "kept=cache_minimum,tokens=738>378>574,minimum=512,turns=5,bill=1292>1004"
@@ -82,8 +91,8 @@ def test_targets_are_raised_before_anything_is_compressed() -> None:
 def test_what_a_method_takes_beyond_its_target_is_taken_back() -> None:
     """Just above the minimum is not far enough: our count may be wrong by a sixteenth."""
     plan = a_plan(HALF)
-    aim = aimed_higher(plan, plan.plan.decisions, {})
-    done = held(plan, aim, carried_out(aim, 520), {})
+    aim = PrefixGuard(plan, {}).aim(plan.plan.decisions)
+    done = PrefixGuard(plan, {}).hold(aim, carried_out(aim, 520))
     assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
     assert done.fates[0].decision in done.decisions
     assert not any(decision.compresses for decision in done.decisions)
@@ -94,10 +103,10 @@ def test_what_a_method_takes_beyond_its_target_is_taken_back() -> None:
 def test_where_the_minimum_is_too_near_nothing_is_compressed() -> None:
     """Then no compressor is asked, and the reason is told."""
     plan = a_plan(HALF, replace(TERMS, minimum=700))
-    aim = aimed_higher(plan, plan.plan.decisions, {})
+    aim = PrefixGuard(plan, {}).aim(plan.plan.decisions)
     assert not any(decision.compresses for decision in aim.decisions)
     assert [fate.reason for fate in aim.fates] == [CACHE_MINIMUM]
-    done = held(plan, aim, (), {})
+    done = PrefixGuard(plan, {}).hold(aim, ())
     assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
     assert done.verdict is not None
     assert done.verdict.words == "kept=cache_minimum,tokens=738>378>738,minimum=700,turns=5,bill=1292>1292"
@@ -110,17 +119,17 @@ def test_where_the_minimum_is_too_near_nothing_is_compressed() -> None:
 def test_far_from_a_minimum_nothing_changes(terms: PrefixTerms, turns: int) -> None:
     """Decisions are the same objects, so that their outcomes are found."""
     plan = a_plan(HALF, terms, turns=turns)
-    aim = aimed_higher(plan, plan.plan.decisions, {})
+    aim = PrefixGuard(plan, {}).aim(plan.plan.decisions)
     assert aim == Held(plan.plan.decisions)
     fates = carried_out(aim, 360)
-    assert held(plan, aim, fates, {}) == Held(plan.plan.decisions, tuple(fates))
+    assert PrefixGuard(plan, {}).hold(aim, fates) == Held(plan.plan.decisions, tuple(fates))
 
 
 def test_where_no_turn_is_expected_a_prompt_may_fall_below() -> None:
     """It is told, and done."""
     plan = a_plan(HALF, turns=0)
-    aim = aimed_higher(plan, plan.plan.decisions, {})
-    done = held(plan, aim, carried_out(aim, 360), {})
+    aim = PrefixGuard(plan, {}).aim(plan.plan.decisions)
+    done = PrefixGuard(plan, {}).hold(aim, carried_out(aim, 360))
     assert done.verdict is not None
     assert done.verdict.words == "below=cache_minimum,tokens=738>378,minimum=512,turns=0,bill=922>378"
     assert [fate.shortened for fate in done.fates] == [True]
@@ -129,9 +138,9 @@ def test_where_no_turn_is_expected_a_prompt_may_fall_below() -> None:
 def test_a_method_without_a_target_is_looked_at_afterwards() -> None:
     """What it will take away is not known before; it may be taken back all the same."""
     plan = a_plan(Use("lossless"))
-    aim = aimed_higher(plan, plan.plan.decisions, {})
+    aim = PrefixGuard(plan, {}).aim(plan.plan.decisions)
     assert aim == Held(plan.plan.decisions)
-    done = held(plan, aim, carried_out(aim, 400), {})
+    done = PrefixGuard(plan, {}).hold(aim, carried_out(aim, 400))
     assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
 
 
@@ -142,8 +151,8 @@ def test_what_a_budget_leaves_out_is_put_back() -> None:
         replace(decision, use=Use(DROP)) if decision.compresses else decision
         for decision in plan.plan.decisions
     ]
-    aim = aimed_higher(plan, decisions, {7: 400})
-    done = held(plan, aim, (), {7: 400})
+    aim = PrefixGuard(plan, {7: 400}).aim(decisions)
+    done = PrefixGuard(plan, {7: 400}).hold(aim, ())
     assert not any(decision.drops for decision in done.decisions)
     assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
     assert done.verdict is not None
@@ -153,15 +162,15 @@ def test_what_a_budget_leaves_out_is_put_back() -> None:
 def test_what_is_only_audited_saves_nothing() -> None:
     """So nothing of it need be taken back."""
     plan = a_plan(HALF, mode=Mode.AUDIT)
-    aim = aimed_higher(plan, plan.plan.decisions, {})
+    aim = PrefixGuard(plan, {}).aim(plan.plan.decisions)
     assert aim == Held(plan.plan.decisions)
-    assert held(plan, aim, carried_out(aim, 360), {}).verdict is None
+    assert PrefixGuard(plan, {}).hold(aim, carried_out(aim, 360)).verdict is None
 
 
 def test_what_was_sent_before_counts_as_it_was_sent() -> None:
     """With 2,000 tokens before it, a short tail is no matter of the minimum."""
     plan = a_plan(HALF)
-    aim = aimed_higher(plan, plan.plan.decisions, {7: 2000})
+    aim = PrefixGuard(plan, {7: 2000}).aim(plan.plan.decisions)
     assert aim == Held(plan.plan.decisions)
 
 
@@ -171,3 +180,13 @@ def test_a_plan_is_foreseen_without_being_carried_out() -> None:
     assert foreseen(a_plan(HALF), 0).ruling is Ruling.BELOW
     assert foreseen(a_plan(Use("any", tokens=700))).ruling is Ruling.CLEAR
     assert foreseen(a_plan(Use("lossless"))).before == WORDS
+
+
+def test_a_guard_may_be_off() -> None:
+    """Where it is not our business what the provider keeps."""
+    plan = a_plan(HALF)
+    guard = PrefixGuard(plan, {}, is_off=True)
+    aim = guard.aim(plan.plan.decisions)
+    fates = carried_out(aim, 360)
+    assert guard.hold(aim, fates) == Held(plan.plan.decisions, tuple(fates))
+    assert guard.hold(aim, fates).words == ()

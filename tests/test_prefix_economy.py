@@ -1,0 +1,189 @@
+"""Conversations through the rewriter, billed as providers do: never above the bill without Elision."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+
+from elision.compressors.base import Identity, Job, Method, Outcome, Result, Span
+from elision.config.prefix_terms import PrefixRow, PrefixTable
+from elision.config.windows import Windows
+from elision.policies.economy import request_bill
+from elision.policies.model import Ability, History, Kind, Mode, Policy, PrefixTerms, Rule, Use, When
+from elision.proxy.ledger import Ledger
+from elision.proxy.patience import Patience
+from elision.proxy.pipeline import Pipeline
+from elision.proxy.planner import Knowledge, Planner
+from elision.proxy.policy_rewriter import PolicyRewriter
+from elision.proxy.records import Report
+from elision.proxy.rewriter import Ask
+from elision.proxy.store import MemoryStore
+
+Message = dict[str, Any]
+
+ASK = Ask("POST", "/v1/chat/completions", "team")
+RULE = Rule("documents", When(segment=(Kind.CONTEXT,)), Use("cut", rate=0.5, min_tokens=50))
+GPT_4O = PrefixTerms(0.5, 1.0, 1024)
+GPT_5 = PrefixTerms(0.1, 1.0, 1024)
+GPT_6 = PrefixTerms(0.1, 1.25, 1024)
+UNCACHED = PrefixTerms()
+
+
+class Words:
+    """Tokens are words."""
+
+    name = "words"
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+
+class Cutting:
+    """Keeps the first words, exactly as many as it is told."""
+
+    def identity(self, method: Method) -> Identity:
+        return Identity(method.name)
+
+    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+        words = job.text.split(" ")
+        rate, tokens = job.target.rate, job.target.tokens
+        keep = tokens if tokens is not None else int(len(words) * (1.0 if rate is None else rate))
+        text = " ".join(words[:keep])
+        kept = (Span(0, len(text)),)
+        return Result(Outcome(text, len(job.text.split()), len(text.split()), kept, "cut", "cut"))
+
+
+@dataclass
+class OnePolicy:
+    """The same for every team."""
+
+    policy: Policy
+
+    def for_team(self, team: str) -> Policy | None:
+        return self.policy
+
+
+def rewriter(terms: PrefixTerms, history: History) -> PolicyRewriter:
+    row = PrefixRow(("*",), terms.read, "a page", terms.write, terms.minimum, terms.ttl_s, terms.granule)
+    knowledge = Knowledge({"cut": Ability()}, "cut", Windows(()), PrefixTable((), (row,)))
+    policy = Policy("p", "1", Mode.ENFORCE, 60.0, (RULE,), history=history)
+    planner = Planner(OnePolicy(policy), lambda _: Words(), knowledge)
+    memory = MemoryStore(1 << 24)
+    return PolicyRewriter(planner, Pipeline(MemoryStore(1 << 24), Cutting()), Ledger(memory, memory))
+
+
+def tokens_of(messages: Sequence[Message]) -> int:
+    return sum(len(message["content"].split()) + 4 for message in messages) + 4
+
+
+@dataclass
+class Meter:
+    """Bills requests as a provider does that finds the longest prefix of an earlier one, by messages."""
+
+    terms: PrefixTerms
+    total: float = 0.0
+    last: Sequence[Message] = ()
+
+    def bill(self, messages: Sequence[Message]) -> float:
+        same = 0
+        while same < min(len(self.last), len(messages)) and self.last[same] == messages[same]:
+            same += 1
+        was_kept = tokens_of(self.last) >= self.terms.minimum
+        warm = tokens_of(messages[:same]) if was_kept and same else 0
+        self.total += float(request_bill(tokens_of(messages), warm, self.terms))
+        self.last = messages
+        return self.total
+
+
+def prose(random: Random, words: int) -> str:
+    named = ("mill", "river", "water", "stone", "wheel", "grain", "owner", "bridge")
+    return " ".join(
+        f"The {random.choice(named)} stood by the {random.choice(named)}." for _ in range(words // 6)
+    )
+
+
+def talk(random: Random, turns: int, document: int, answer: int = 40) -> Iterator[list[Message]]:
+    """Yield the messages of each request of a conversation: a document with every question."""
+    said: list[Message] = [{"role": "system", "content": "Answer from the documents."}]
+    for _ in range(turns):
+        asked = f"<document>\n{prose(random, document)}\n</document>\n\nWho owned the mill?"
+        said.append({"role": "user", "content": asked})
+        yield list(said)
+        said.append({"role": "assistant", "content": prose(random, answer)})
+
+
+@dataclass
+class Billed:
+    """What became of a conversation.
+
+    Attributes:
+        bills: after each request, with us and without.
+        sent: messages of each request, as they went out.
+    """
+
+    bills: list[tuple[float, float]]
+    sent: list[list[Message]]
+    reports: list[Report]
+
+    @property
+    def changed(self) -> list[int]:
+        """Return the requests in which a message went out otherwise than in the one before."""
+        pairs = enumerate(pairwise(self.sent), 1)
+        return [number for number, (before, after) in pairs if after[: len(before)] != before]
+
+
+async def billed(conversation: Iterator[list[Message]], terms: PrefixTerms, history: History) -> Billed:
+    proxy, ours, theirs = rewriter(terms, history), Meter(terms), Meter(terms)
+    found = Billed([], [], [])
+    for messages in conversation:
+        done = await proxy.rewrite(json.dumps({"model": "m", "messages": messages}).encode(), ASK)
+        sent = json.loads(done.body)["messages"]
+        found.bills.append((ours.bill(sent), theirs.bill(messages)))
+        found.sent.append(sent)
+        found.reports.append(done.report)
+        assert done.receipt is not None
+        done.receipt.sent()
+    return found
+
+
+@pytest.mark.parametrize("terms", [GPT_4O, GPT_5, GPT_6, UNCACHED], ids=["4o", "5", "5.6", "none"])
+@pytest.mark.parametrize("document", [120, 300, 700, 1000, 1500, 3000])
+@pytest.mark.parametrize("turns", [1, 2, 6, 16])
+async def test_the_bill_is_never_above_the_bill_without(
+    terms: PrefixTerms, document: int, turns: int
+) -> None:
+    """Conversations that begin below the minimum, about it and above it; short ones and long ones."""
+    conversation = talk(Random(f"{document}"), turns, document)
+    found = await billed(conversation, terms, History())
+    assert found.bills[-1][0] <= found.bills[-1][1]
+    assert found.changed == []
+
+
+async def test_a_prompt_is_held_above_the_minimum_and_says_so() -> None:
+    """By a higher target, not by giving up the whole document; later turns find it as it was."""
+    found = await billed(talk(Random("1"), 3, 1500), GPT_6, History())
+    first = found.reports[0]
+    assert first.prefix[-1].startswith("kept=cache_minimum,tokens=1522>771>1153,")
+    assert 1088 <= tokens_of(found.sent[0]) <= 1160
+    assert first.methods == ("cut",)
+    assert found.reports[1].prefix == ("replayed=2", "new=2")
+
+
+async def test_what_is_taken_back_is_recorded_as_it_was() -> None:
+    """With its reason, so that the next turn sends it again as it is."""
+    found = await billed(talk(Random("1"), 2, 1080), GPT_6, History())
+    assert found.reports[0].bypass == ("cache_minimum",)
+    assert tokens_of(found.sent[0]) > 1088
+    assert found.changed == []
+
+
+async def test_who_expects_no_further_turn_gets_the_shortest_prompt() -> None:
+    """And says nothing of a minimum."""
+    found = await billed(talk(Random("1"), 1, 1500), GPT_6, History(expected_turns=0))
+    assert tokens_of(found.sent[0]) < 800
+    assert found.reports[0].prefix == ("replayed=0", "new=2")
+    assert replace(found.reports[0], prefix=()).bypass == ()
