@@ -76,6 +76,44 @@ async def test_all_workers_send_a_conversation_with_the_same_bytes(
     assert not list(tmp_path.glob("elision-*")), "the file goes with the proxy"
 
 
+async def answers(running: Served) -> bool:
+    """Return whether somebody listens."""
+    try:
+        return (await running.get("/elision/live")).status == 200
+    except (OSError, TimeoutError):
+        return False
+
+
+async def test_workers_that_take_the_place_of_killed_ones_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of those that began the conversation is left, and its policy is another by now."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "policies").mkdir()
+    folder = Path(policies(tmp_path / "policies"))
+    async with (
+        RawUpstream(echo) as upstream,
+        served("--upstream", upstream.url, "--policies", str(folder), "--workers", "2") as running,
+    ):
+        for _ in range(4):
+            await running.until_ready()
+        await running.post(CHAT, BODY)
+        [file] = tmp_path.glob(f"elision-*/{FILE_NAME}")
+        await until_written(file)
+        (folder / "default.yaml").write_text(KEEPING)
+        everyone = descendants(running.process.pid)
+        for pid in [pid for pid, command in everyone.items() if "spawn_main" in command]:
+            os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while not await answers(running):
+                await asyncio.sleep(0.1)
+        statuses = {(await running.post(CHAT, next_turn(BODY))).status for _ in range(6)}
+        assert await running.stop() == 0
+    assert statuses == {200}
+    assert len(upstream.received[0].body) < len(BODY)
+    assert len(first_messages(upstream)) == 1
+
+
 async def test_a_restart_changes_nothing_where_the_file_has_a_name(tmp_path: Path) -> None:
     """A killed proxy included."""
     file, settings = tmp_path / "kept" / "kept.db", tmp_path / "settings.yaml"

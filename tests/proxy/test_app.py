@@ -186,3 +186,24 @@ async def test_a_key_that_is_missing_is_told_before_the_start(tmp_path: Path) ->
         assert await running.process.wait() == 2
     [line] = running.log
     assert line.startswith("error: upstreams.azure.key_env: the variable TEST_NO_SUCH_KEY is not set")
+
+
+async def test_a_key_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    """In one line: what is kept must not be written in the clear instead."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("upstream: http://127.0.0.1:1\ncache: {path: kept.db, key_env: NO_SUCH_KEY}\n")
+    async with served("--settings", str(settings)) as running:
+        assert await running.process.wait() == 2
+    [line] = running.log
+    assert line.startswith("error: cache.key_env: the variable NO_SUCH_KEY is not set, or empty; ")
+    assert not (tmp_path / "kept.db").exists()
+
+
+async def test_a_file_beside_redis_is_said_to_be_unused(tmp_path: Path) -> None:
+    """Rather than left to be wondered at."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("upstream: http://127.0.0.1:1\nredis: redis://127.0.0.1:1\ncache: {path: kept.db}\n")
+    async with served("--settings", str(settings)) as running:
+        assert (await running.get("/elision/live")).status == 200
+        assert await running.stop() == 0
+    assert any("cache.path is not used" in line for line in running.log)
