@@ -7,11 +7,13 @@ For each method a compressor process is started as the proxy starts it. Measured
 at a time and all at once (tokens of the prompts per second, every outcome compared byte for byte);
 64 prompts at once under a policy's deadline of 2 s (how many are met, what the others are told, and
 when the last of them hears it); and what a prompt of 2,000 tokens adds through planner, cache,
-compressor and splice, never seen before and seen. `minilm` is LLMLingua-2 in MiniLM's shape, int8.
+compressor and splice: never seen before, seen, and seen at another rate, each time with another
+question, so that the ledger knows nothing of it. `minilm` is LLMLingua-2 in MiniLM's shape, int8.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import statistics
@@ -78,6 +80,7 @@ class Found:
     crowd: Load
     cold_ms: list[float]
     cached_ms: list[float]
+    scored_ms: list[float]
 
 
 def prompts(count: int, tokens: int, counters: Counters, seed: int) -> list[str]:
@@ -154,27 +157,29 @@ async def asked(client: CompressorClient, jobs: Sequence[Job], deadline_s: float
 
 async def added_ms(
     client: CompressorClient, method: Method, texts: Sequence[str], counters: Counters
-) -> tuple[list[float], list[float]]:
-    """Return what each prompt adds through the whole rewriter: the first time, and the second."""
-    use = Use(method.name, rate=0.5, options=method.options)
-    rule = Rule("context", When(segment=(Kind.CONTEXT,)), use)
-    policy = Policy("bench", "1", Mode.ENFORCE, PATIENT_S, (rule,))
+) -> list[list[float]]:
+    """Return what each prompt adds through the whole rewriter: first, again, and again at another rate."""
     memory = MemoryStore(1 << 28)
-    planner = Planner(Always(policy), counters.counter_for)
-    rewriter = PolicyRewriter(planner, Pipeline(memory, client), Ledger(memory, memory))
+    pipeline, ledger = Pipeline(memory, client), Ledger(memory, memory)
+    asks = itertools.count()
 
-    async def one(text: str, cache: str) -> float:
-        said = [{"role": "user", "content": f"{text}\n\nWhat does this say of classes?"}]
+    async def one(text: str, rate: float, cache: str) -> float:
+        use = Use(method.name, rate=rate, options=method.options)
+        rule = Rule("context", When(segment=(Kind.CONTEXT,)), use)
+        policy = Policy("bench", "1", Mode.ENFORCE, PATIENT_S, (rule,))
+        planner = Planner(Always(policy), counters.counter_for)
+        said = [{"role": "user", "content": f"{text}\n\nWhat does this say of class {next(asks)}?"}]
         body = json.dumps({"model": MODEL, "messages": said}).encode()
         started = time.perf_counter()
-        rewrite = await rewriter.rewrite(body, ASK)
+        rewrite = await PolicyRewriter(planner, pipeline, ledger).rewrite(body, ASK)
         took_ms = (time.perf_counter() - started) * 1000
         if rewrite.report.cache != cache or not rewrite.changed:
             raise SystemExit(f"{method.name}: not compressed as planned: {rewrite.report}")
-        await asyncio.sleep(0.01)  # the cache is written behind the request's back
+        await pipeline.close()
         return took_ms
 
-    return [await one(text, "miss") for text in texts], [await one(text, "hit") for text in texts]
+    times = ((0.6, "miss"), (0.6, "hit"), (0.8, "miss"))
+    return [[await one(text, rate, cache) for text in texts] for rate, cache in times]
 
 
 async def measured(name: str, counters: Counters, tokens: int, rounds: int) -> Found:
@@ -192,9 +197,9 @@ async def measured(name: str, counters: Counters, tokens: int, rounds: int) -> F
         together = await asked(client, first, PATIENT_S, at_once=True)
         crowd = await asked(client, second, DEADLINE_S, at_once=True)
         texts = prompts(rounds, PROMPT_TOKENS, counters, 3)
-        cold_ms, cached_ms = await added_ms(client, method, texts, counters)
+        cold_ms, cached_ms, scored_ms = await added_ms(client, method, texts, counters)
     total = sum(counters.counter_for(MODEL).count(job.text) for job in first)
-    return Found(name, total, alone, together, crowd, cold_ms, cached_ms)
+    return Found(name, total, alone, together, crowd, cold_ms, cached_ms, scored_ms)
 
 
 def p99(values: Sequence[float]) -> float:
@@ -218,6 +223,7 @@ def row(found: Found) -> str:
         f"{p99(found.crowd.answers_s):.2f}",
         f"{statistics.median(found.cold_ms):.0f} [{min(found.cold_ms):.0f}..{max(found.cold_ms):.0f}]",
         f"{statistics.median(found.cached_ms):.2f} [{min(found.cached_ms):.2f}..{max(found.cached_ms):.2f}]",
+        f"{statistics.median(found.scored_ms):.1f} [{min(found.scored_ms):.1f}..{max(found.scored_ms):.1f}]",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -234,12 +240,15 @@ def report(all_found: Sequence[Found], tokens: int, rounds: int) -> str:
         "p99 of answers, s",
         "adds cold, ms",
         "adds cached, ms",
+        "adds at another rate, ms",
     )
     told = [f"- {name}: {value}" for name, value in description().items()]
     told.append(
         f"- {CROWD} prompts of {tokens:,} tokens; added: N = {rounds} prompts of {PROMPT_TOKENS:,} tokens"
     )
-    told.append("- medians with [least..most]; prose of Python's reference, rate 0.5")
+    told.append(
+        "- medians with [least..most]; prose of Python's reference, rate 0.5; what is added: 0.6, then 0.8"
+    )
     told += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *map(row, all_found)]
     slow = [f.method for f in all_found if statistics.median(f.cold_ms) > COLD_LIMIT_MS]
     stale = [f.method for f in all_found if statistics.median(f.cached_ms) > CACHED_LIMIT_MS]
