@@ -82,7 +82,7 @@ class DiskFile:
         """Keep values, in one transaction; drop the oldest where the limit is exceeded."""
         now = time.time()
         new = [item for item in items if item.only_new]
-        with self._working() as connection:
+        with self._writing() as connection:
             with _transaction(connection):
                 connection.executemany(
                     "DELETE FROM kept WHERE key = ? AND ends <= ?", [(item.key, now) for item in new]
@@ -99,7 +99,7 @@ class DiskFile:
 
     def add(self, item: Item) -> bool:
         """Keep a value where there is none that lives; return whether there was none."""
-        with self._working() as connection, _transaction(connection):
+        with self._writing() as connection, _transaction(connection):
             connection.execute("DELETE FROM kept WHERE key = ? AND ends <= ?", (item.key, time.time()))
             added = connection.execute(
                 "INSERT OR IGNORE INTO kept (key, value, ends) VALUES (?, ?, ?)", item[:3]
@@ -108,7 +108,7 @@ class DiskFile:
 
     def drop(self, keys: Sequence[bytes]) -> None:
         """Forget values."""
-        with self._working() as connection, _transaction(connection):
+        with self._writing() as connection, _transaction(connection):
             connection.executemany("DELETE FROM kept WHERE key = ?", [(key,) for key in keys])
 
     def kept(self, of: bytes | None) -> list[Kept]:
@@ -160,11 +160,22 @@ class DiskFile:
             yield connection
         except sqlite3.DatabaseError as error:
             if _is_damage(error):
-                with _locked(self._path):
+                with _locked(f"{self._path}.lock"):
                     if self._is_current():
                         self._move_aside(error)
                 self.close()
             raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection whose turn it is to write.
+
+        SQLite would have many writers wait by looking again and again, ever less often; a lock of the
+        system's wakes the next one at once. It is a courtesy: what makes writing safe is SQLite's own.
+        """
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(f"{self._path}.turn"), self._working() as connection:
+            yield connection
 
     def _is_current(self) -> bool:
         try:
@@ -174,7 +185,7 @@ class DiskFile:
 
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(self._path):
+        with _locked(f"{self._path}.lock"):
             _make(self._path)
             self._inode = self._path.stat().st_ino
             try:
@@ -270,9 +281,9 @@ def _make(path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Be the only one, of all processes, who opens the file or moves it."""
-    descriptor = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+def _locked(name: str) -> Iterator[None]:
+    """Be the only one, of all processes, who holds the lock of a name; it goes with the process."""
+    descriptor = os.open(name, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

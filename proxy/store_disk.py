@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 PATIENCE_S = 0.5
 _WRITE_PATIENCE_S = 5.0
+_TELL_EVERY_S = 60.0
+"""The log has a kind of trouble that comes and goes this often at most; all of it is counted."""
+
 _WAITING_LIMIT_BYTES = 16 * 1024 * 1024
 _FAILURES = (sqlite3.Error, OSError, ForeignFileError)
 _BY_SQLITE = {
@@ -68,6 +71,7 @@ class DiskStore:
         self._counts: Counter[str] = Counter()
         self._troubles = {"read": "", "write": ""}
         self._told = ""
+        self._told_at: dict[str, float] = {}
         self._read_from = DiskFile(path, limit_bytes, patience_s)
         self._write_to = DiskFile(path, limit_bytes, _WRITE_PATIENCE_S)
         self._reading = ThreadPoolExecutor(1, "elision-disk-read")
@@ -215,8 +219,10 @@ class DiskStore:
     def _failed(self, doing: str, reason: str) -> None:
         self._counts[reason] += 1
         self._troubles[doing] = reason
-        if reason != self._told:
+        now = time.monotonic()
+        if reason != self._told and now - self._told_at.get(reason, -_TELL_EVERY_S) >= _TELL_EVERY_S:
             self._told = reason
+            self._told_at[reason] = now
             log = logging.getLogger("elision.cache")
             log.warning("Cannot %s %s (%s); requests go on without it.", doing, self._path, reason)
 

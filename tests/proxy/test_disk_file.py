@@ -61,7 +61,9 @@ def test_only_the_owner_may_read(tmp_path: Path) -> None:
     file = opened(path)
     file.write([item(b"a", b"1")])
     modes = {entry.name: entry.stat().st_mode & 0o777 for entry in path.parent.iterdir()}
-    assert modes == dict.fromkeys(("kept.db", "kept.db-wal", "kept.db-shm", "kept.db.lock"), 0o600)
+    assert modes == dict.fromkeys(
+        ("kept.db", "kept.db-wal", "kept.db-shm", "kept.db.lock", "kept.db.turn"), 0o600
+    )
     assert path.parent.stat().st_mode & 0o777 == 0o700
     file.close()
     path.chmod(0o644)
