@@ -14,10 +14,10 @@ words of an old one, and a running one stays as it is.
 import asyncio
 import hashlib
 import time
-from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 
 import msgspec
 
@@ -27,16 +27,17 @@ from elision.proxy.ledger_entries import (
     Entry,
     Figures,
     Lineage,
+    Read,
+    Reader,
     Sent,
     entry_of,
     pack,
-    replayed,
-    unpack_entry,
     unpack_lineage,
 )
 from elision.proxy.store import Kind, MemoryStore, Store, make_key, scope_of
 
 _LINEAGE_BYTES = 8
+_NOTHING: Mapping[int, str] = MappingProxyType({})
 _ENDS = 64
 """An end of an earlier request of ours is looked for in so many places, from the end on."""
 
@@ -61,21 +62,29 @@ class Conversation:
     def __len__(self) -> int:
         return len(self.body.messages)
 
-    def message_key(self, index: int, lineage: str) -> bytes:
-        """Return the key of what was sent for a message."""
-        return make_key(self.scope, Kind.MESSAGE, self._digest(index + 1) + _name_of(lineage))
+    @property
+    def indices(self) -> range:
+        """Return which messages are the ledger's."""
+        return range(min(self.pinned, len(self)), len(self))
+
+    def message_keys(self, lineage: str) -> list[bytes]:
+        """Return the key of what was sent for each message that is the ledger's."""
+        head, name = make_key(self.scope, Kind.MESSAGE, b""), _name_of(lineage)
+        return [head + self._digest(index + 1) + name for index in self.indices]
 
     def lineage_key(self, number: int) -> bytes:
         """Return the key of the lineage of a request that ended after so many messages."""
         return make_key(self.scope, Kind.LINEAGE, self._digest(number))
 
-    def texts_of(self, index: int) -> range:
-        """Return the indices of a message's texts among the body's."""
+    def first_texts(self) -> list[int]:
+        """Return where each message's texts begin among the body's, and, at last, where they end."""
         texts = self.body.texts
-        start = end = bisect_left(texts, index, key=lambda text: text.message)
-        while end < len(texts) and texts[end].message == index:
-            end += 1
-        return range(start, end)
+        starts = [len(texts)] * (len(self) + 1)
+        for place in range(len(texts) - 1, -1, -1):
+            starts[texts[place].message] = place
+        for index in range(len(self) - 1, -1, -1):
+            starts[index] = min(starts[index], starts[index + 1])
+        return starts
 
     def _digest(self, number: int) -> bytes:
         return self.chain[(number - 1) * DIGEST_BYTES : number * DIGEST_BYTES]
@@ -159,6 +168,7 @@ class Ledger:
         self._memory = memory
         self._ttl_s = ttl_s
         self._chains = Chains()
+        self._reader = Reader()
         self._writes: set[asyncio.Task[None]] = set()
 
     def conversation(
@@ -179,7 +189,7 @@ class Ledger:
             also: keys that are asked for on the same trip.
         """
         ends = _ends(conversation)
-        keys = _message_keys(conversation, conversation.today)
+        keys = conversation.message_keys(conversation.today)
         asked = [*keys, *map(conversation.lineage_key, ends), *also]
         values = await self._store.get_many(asked)
         given = values[: len(keys)]
@@ -187,22 +197,20 @@ class Ledger:
         ended = [number for number, lineage in lineages.items() if lineage is not None]
         lineage = lineages[max(ended)] if ended else None
         if lineage is not None and lineage.policy != conversation.today:
-            keys = _message_keys(conversation, lineage.policy)
+            keys = conversation.message_keys(lineage.policy)
             given = await self._store.get_many(keys)
         others = dict(zip(also, values[len(values) - len(also) :], strict=True))
         under = lineage.policy if lineage is not None else conversation.today
-        stale = self._aged(conversation.lineage_key(max(ended)), lineage) if lineage is not None else {}
-        found: dict[int, Known] = {}
-        damaged = False
-        for index, key, value in zip(_indices(conversation), keys, given, strict=True):
-            if value is None:
-                continue
-            if (known := _known(conversation, index, value)) is None:
-                damaged = True
-                continue
-            found[index] = known
-            stale |= self._aged(key, known.entry)
-        return Recalled(conversation, under, found, frozenset(ended), stale, damaged, others)
+        minutes = _minutes() - int(self._ttl_s / 4 / 60)
+        stale: dict[bytes, bytes] = {}
+        if lineage is not None and lineage.minutes <= minutes:
+            stale[conversation.lineage_key(max(ended))] = _renewed(lineage)
+        read = self._known(conversation, keys, given)
+        found = {index: known for index, known in read.items() if known is not None}
+        for index, known in found.items():
+            if known.entry.minutes <= minutes:
+                stale[keys[index - conversation.indices.start]] = _renewed(known.entry)
+        return Recalled(conversation, under, found, frozenset(ended), stale, len(found) < len(read), others)
 
     def settle(self, recalled: Recalled, made: Mapping[int, Made]) -> "Settled":
         """Return what is sent, in one step with which it is known to all other requests of this process.
@@ -220,20 +228,21 @@ class Ledger:
         )
         sent = dict(recalled.known) if lineage == recalled.lineage else {}
         new: set[int] = set()
-        for index in _indices(conversation):
-            if index in sent:
-                continue
-            key = conversation.message_key(index, lineage)
-            value = self._memory.get(key)
-            known = _known(conversation, index, value) if value is not None else None
-            if known is None and index in recalled.known:
-                known = recalled.known[index]
-            elif known is None and index in made:
-                known = _decided(conversation, index, made[index], minutes)
+        keys = conversation.message_keys(lineage)
+        named = dict(zip(conversation.indices, keys, strict=True))
+        values = [None if at in sent else self._memory.get(key) for at, key in named.items()]
+        quicker = self._known(conversation, keys, values)
+        sent |= {at: known for at, known in quicker.items() if known is not None}
+        starts = conversation.first_texts() if len(sent) < len(keys) else []
+        for index in sorted(named.keys() - sent.keys()):
+            if index in recalled.known:
+                sent[index] = recalled.known[index]
+            elif index in made:
                 new.add(index)
-                written[key] = pack(known.entry)
-            if known is not None:
-                sent[index] = known
+                read = _decided(starts[index], made[index], minutes)
+                sent[index] = Known(read.entry, _placed(starts[index], read.texts))
+                value = written[named[index]] = pack(read.entry)
+                self._reader.remember(named[index], value, read)
         for key, value in written.items():
             self._memory.put(key, value, self._ttl_s)
         return Settled(self, conversation, lineage, sent, frozenset(new), written, recalled.stale)
@@ -251,12 +260,21 @@ class Ledger:
         """Wait for writes that are under way."""
         await asyncio.gather(*self._writes)
 
-    def _aged(self, key: bytes, told: Entry | Lineage) -> dict[bytes, bytes]:
-        """Return a value made new, if a quarter of its life is over."""
-        minutes = _minutes()
-        if (minutes - told.minutes) * 60 < self._ttl_s / 4:
-            return {}
-        return {key: pack(msgspec.structs.replace(told, minutes=minutes))}
+    def _known(
+        self, conversation: Conversation, keys: Sequence[bytes], values: Sequence[bytes | None]
+    ) -> dict[int, Known | None]:
+        """Return what values say was sent, by messages; None for one that says nothing of its message."""
+        found: dict[int, Known | None] = {}
+        starts: list[int] = []
+        texts, read = conversation.body.texts, self._reader.read
+        for index, key, value in zip(conversation.indices, keys, values, strict=True):
+            if value is None:
+                continue
+            starts = starts or conversation.first_texts()
+            start, end = starts[index], starts[index + 1]
+            told = read(key, value, texts[start:end])
+            found[index] = told and Known(told.entry, _placed(start, told.texts))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,9 +307,10 @@ class Settled:
             self.ledger.write(self.stale, only_new=False)
             return
         minutes = _minutes()
+        keys = self.conversation.message_keys(self.lineage)
         changed = {index: known.entry for index, known in self.messages.items() if known.texts}
         originals = {
-            self.conversation.message_key(index, self.lineage): pack(_as_it_was(entry, minutes, rejected))
+            keys[index - self.conversation.indices.start]: pack(_as_it_was(entry, minutes, rejected))
             for index, entry in changed.items()
         }
         self.ledger.write({**self.stale, **self.written, **originals}, only_new=False)
@@ -304,14 +323,6 @@ def _minutes() -> int:
 @lru_cache(maxsize=1024)
 def _name_of(lineage: str) -> bytes:
     return hashlib.sha256(lineage.encode()).digest()[:_LINEAGE_BYTES]
-
-
-def _indices(conversation: Conversation) -> range:
-    return range(min(conversation.pinned, len(conversation)), len(conversation))
-
-
-def _message_keys(conversation: Conversation, lineage: str) -> list[bytes]:
-    return [conversation.message_key(index, lineage) for index in _indices(conversation)]
 
 
 def _ends(conversation: Conversation) -> list[int]:
@@ -334,20 +345,19 @@ def _lineage(value: bytes | None) -> Lineage | None:
     return unpack_lineage(value) if value is not None else None
 
 
-def _known(conversation: Conversation, index: int, value: bytes) -> Known | None:
-    """Return what a value says was sent for a message, None if it says nothing of this one."""
-    entry = unpack_entry(value)
-    if entry is None or not entry.changes:
-        return None if entry is None else Known(entry)
-    places = conversation.texts_of(index)
-    texts = replayed(entry, [conversation.body.texts[place].text for place in places])
-    return None if texts is None else Known(entry, {places[number]: text for number, text in texts.items()})
+def _decided(start: int, made: Made, minutes: int) -> Read:
+    """Return what is sent for a message, whose texts begin at `start` among the body's."""
+    sent = {place - start: told for place, told in made.sent.items()}
+    return Read(entry_of(minutes, sent, made.figures), {number: told.text for number, told in sent.items()})
 
 
-def _decided(conversation: Conversation, index: int, made: Made, minutes: int) -> Known:
-    first = conversation.texts_of(index).start if made.sent else 0
-    entry = entry_of(minutes, {place - first: told for place, told in made.sent.items()}, made.figures)
-    return Known(entry, {place: told.text for place, told in made.sent.items()})
+def _placed(start: int, texts: Mapping[int, str]) -> Mapping[int, str]:
+    """Return texts by their indices among the body's."""
+    return {start + number: text for number, text in texts.items()} if texts else _NOTHING
+
+
+def _renewed(told: Entry | Lineage) -> bytes:
+    return pack(msgspec.structs.replace(told, minutes=_minutes()))
 
 
 def _as_it_was(entry: Entry, minutes: int, reason: str) -> Entry:

@@ -5,12 +5,14 @@ store is; what cannot be unpacked, or makes another text than it did once, is No
 """
 
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from elision.policies.model import PromptText
 from elision.proxy import values
 from elision.proxy.edit_script import Piece, apply_script, script_of
 
@@ -75,6 +77,7 @@ class Sent:
 
 T = TypeVar("T")
 
+_BESIDE_BYTES = 1000
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 _LINEAGE = msgspec.msgpack.Decoder(Lineage)
 
@@ -121,6 +124,59 @@ def unpack_lineage(value: bytes) -> Lineage | None:
     return _unpacked(value, _LINEAGE)
 
 
+class Read(NamedTuple):
+    """What a value says was sent for a message: the texts that were exchanged, by their numbers in it."""
+
+    entry: Entry
+    texts: Mapping[int, str]
+
+
+class Reader:
+    """Reads entries, and remembers what came of those read last: a conversation comes again every turn.
+
+    This is where sent texts are held, in memory and for as long as others are not asked for.
+
+    Args:
+        limit_bytes: of what is remembered, about.
+    """
+
+    def __init__(self, limit_bytes: int = 32 * 1024 * 1024) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+        self._seen: OrderedDict[bytes, tuple[bytes, Read]] = OrderedDict()
+
+    def read(self, key: bytes, value: bytes, texts: Sequence[PromptText]) -> Read | None:
+        """Return what a value says, None if it says nothing of such a message.
+
+        Args:
+            key: of the value; it says all of the message.
+            texts: of the message.
+        """
+        seen = self._seen.get(key)
+        if seen is not None and seen[0] == value:
+            self._seen.move_to_end(key)
+            return seen[1]
+        entry = unpack_entry(value)
+        made = replayed(entry, [text.text for text in texts]) if entry is not None else None
+        if entry is None or made is None:
+            return None
+        read = Read(entry, made)
+        self.remember(key, value, read)
+        return read
+
+    def remember(self, key: bytes, value: bytes, read: Read) -> None:
+        """Take note of what a value says, so that it need not be read."""
+        self._forget(key)
+        self._seen[key] = value, read
+        self._held += _size(value, read)
+        while self._held > self._limit:
+            self._forget(next(iter(self._seen)))
+
+    def _forget(self, key: bytes) -> None:
+        if (gone := self._seen.pop(key, None)) is not None:
+            self._held -= _size(*gone)
+
+
 def summed(figures: Iterable[Figures]) -> Figures:
     """Return the figures of several messages together."""
     tokens: dict[str, tuple[int, int]] = {}
@@ -146,6 +202,11 @@ def _unpacked(value: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
         return decoder.decode(content)
     except msgspec.DecodeError:
         return None
+
+
+def _size(value: bytes, read: Read) -> int:
+    """Return about how many bytes a remembered entry takes."""
+    return _BESIDE_BYTES + 4 * len(value) + sum(map(len, read.texts.values()))
 
 
 def _checksum(text: str) -> int:

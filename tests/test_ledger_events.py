@@ -10,7 +10,7 @@ import asyncio
 import copy
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
@@ -260,8 +260,20 @@ async def policy_changed(world: World, talk: list[Message]) -> None:
     await turn(world, talk)
 
 
-HAPPENINGS = (turn, turn, turn, second_message, retry, at_once, regenerated, edited, oldest_dropped, begun)
-HAPPENINGS += (restarted, policy_changed)
+HAPPENINGS: tuple[Callable[[World, list[Message]], Coroutine[Any, Any, None]], ...] = (
+    turn,
+    turn,
+    turn,
+    second_message,
+    retry,
+    at_once,
+    regenerated,
+    edited,
+    oldest_dropped,
+    begun,
+    restarted,
+    policy_changed,
+)
 
 
 @pytest.mark.parametrize("where", ["messages", "input"])

@@ -211,7 +211,7 @@ async def test_a_damaged_entry_is_a_miss_and_told() -> None:
     other = world.conversation([SYSTEM, {**ASKED, "content": "short"}])
     recalled = await world.ledger.recall(conversation)
     for value in (b"x", pack(recalled.known[1].entry)):
-        world.memory.put(other.message_key(1, "p@1"), value, DAY_S)
+        world.memory.put(other.message_keys("p@1")[1], value, DAY_S)
         found = await world.ledger.recall(other)
         assert (set(found.known), found.damaged) == ({0}, True)
     assert not recalled.damaged
