@@ -120,7 +120,7 @@ def llmlingua2(
     settings: SettingsFile = None,
 ) -> int:
     """Train the classifier of `llmlingua2`: label, filter, split, train, export, measure."""
-    from elision.training.base import resolve_base
+    from elision.training.base import named, resolve_base
     from elision.training.command import TRAINING, Wish
     from elision.training.trainer import TrainOptions
 
@@ -135,7 +135,7 @@ def llmlingua2(
         threads=threads,
     )
     percentiles = (vr_percentile, ag_percentile)
-    return _train(Wish(out, options, pairs, labels, validate, percentiles, licence, torch))
+    return _train(Wish(out, options, pairs, labels, validate, percentiles, named(base), licence, torch))
 
 
 def _train(wish: "Wish") -> int:

