@@ -67,6 +67,13 @@ def test_weights_can_go_along(checkpoint: Path, tmp_path: Path) -> None:
     assert "model.safetensors" in manifest.files
 
 
+def test_files_can_stand_beside_the_weights(checkpoint: Path, tmp_path: Path) -> None:
+    """They are in the manifest like all others."""
+    manifest = export(checkpoint, tmp_path / "out", beside={"blend.json": "{}"})
+    assert (tmp_path / "out" / "blend.json").read_text() == "{}"
+    assert manifest.files["blend.json"].size == 2
+
+
 def test_nothing_is_overwritten(checkpoint: Path, tmp_path: Path) -> None:
     """A folder that is there stays as it is."""
     with pytest.raises(ConfigError, match="already"):
