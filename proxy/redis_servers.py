@@ -26,6 +26,9 @@ from elision.proxy.redis_link import Link, LinkSetting, in_background
 from elision.proxy.redis_names import SLOTS
 from elision.proxy.redis_writes import Write
 
+_LONGEST_PAUSE_S = 1.0
+"""Between two looks at the map while nodes are missing: a failover should be seen soon after it happened."""
+
 _ASKING = pack("ASKING")
 _SLOTS_QUESTION = pack("CLUSTER", "SLOTS")
 
@@ -212,7 +215,8 @@ class ClusterServers:
         self._old = asyncio.Event()
         self._old.set()
         self._mapped = asyncio.Event()
-        self._pauses = Breaker(setting.limits, random.random)
+        longest_s = min(setting.limits.longest_pause_s, _LONGEST_PAUSE_S)
+        self._pauses = Breaker(replace(setting.limits, longest_pause_s=longest_s), random.random)
         self._tasks: list[asyncio.Task[None]] = []
         self._trouble = Reason.CONNECTING
 

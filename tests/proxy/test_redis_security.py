@@ -1,7 +1,9 @@
 """What Redis needs of this machine before the proxy may begin."""
 
+import asyncio
 import importlib.util
 import ssl
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,3 +52,22 @@ def test_without_the_package_the_start_says_how_to_get_it(monkeypatch: pytest.Mo
     monkeypatch.setattr("elision.proxy.redis_security.find_spec", importlib.util.find_spec)
     check_redis(RedisEntry(URL))
     assert importlib.util.find_spec("hiredis") is not None
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_serve_ends_with_one_line_where_redis_could_never_be_reached(
+    tmp_path: Path, workers: str
+) -> None:
+    """Not with workers that begin and die for ever."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("redis: {url: 'rediss://:hunter2@127.0.0.1', ca: none.pem}\n")
+    arguments = ("--upstream", "http://127.0.0.1:9", "--settings", str(settings), "--workers", workers)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "elision.proxy", "serve", "--port", "0", *arguments),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert said.decode().splitlines() == [
+        f"error: redis.ca: {tmp_path}/none.pem: no such file or directory; name a PEM file of authorities"
+    ]
