@@ -9,7 +9,8 @@ known to whoever asks. What does not give the text that it once gave is a miss.
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -86,7 +87,8 @@ def unpack(value: bytes, job: Job, identity: Identity) -> Outcome | None:
         told = _DECODER.decode(content)
     except msgspec.DecodeError:
         return None
-    kept = tuple(_spans(told.ranges))
+    edges = list(accumulate(told.ranges))
+    kept = tuple(map(Span, edges[::2], edges[1::2]))
     text = told.text
     if text is None:
         text = _joined(job.text, kept) if kept else job.text
@@ -104,13 +106,6 @@ def _steps(kept: Iterable[Span]) -> Iterable[int]:
         yield span.start - done
         yield span.end - span.start
         done = span.end
-
-
-def _spans(steps: Sequence[int]) -> Iterable[Span]:
-    done = 0
-    for skipped, length in zip(steps[::2], steps[1::2], strict=False):
-        yield Span(done + skipped, done + skipped + length)
-        done += skipped + length
 
 
 def _joined(text: str, kept: Iterable[Span]) -> str:
