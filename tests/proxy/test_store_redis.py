@@ -332,6 +332,7 @@ async def test_a_redis_behind_a_unix_socket(tmp_path: Path, tmp_path_factory: py
     ):
         await store.put_many(VALUES, 60)
         await until_kept(store, VALUES)
+        assert store.failures == {}
 
 
 @needs_redis
@@ -359,6 +360,7 @@ async def test_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
         for wrong in (PATIENT, trusting):
             async with opened(url, wrong, well=False) as store:
                 await until_reason(store, "tls")
+                assert at_once(store.get_many(KEYS)) == [None] * len(KEYS)
 
 
 @needs_redis
