@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from elision.training.command import Wish
     from elision.training.distil import Plan
 
-app = typer.Typer(help="Make compressors from your own texts.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help="Make compressors from your own texts.", rich_markup_mode=None)
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; a stopped run goes on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the split, the order and the head.")]
@@ -53,6 +53,7 @@ def distil(
     yes: Annotated[bool, typer.Option("--yes", help="Ask a teacher elsewhere, whatever it costs.")] = False,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests to the teacher at once.")] = 4,
     piece_tokens: Annotated[int, typer.Option(min=16, help="Longer texts are asked about in pieces.")] = 512,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for one answer.")] = 300.0,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="At which the teacher answers.")] = 0.3,
     settings: SettingsFile = None,
 ) -> int:
@@ -61,7 +62,7 @@ def distil(
     from elision.training.distil import Plan
     from elision.training.pairs import read_texts
 
-    endpoint = Endpoint(teacher, model, key_of("--key", key), concurrency)
+    endpoint = Endpoint(teacher, model, key_of("--key", key), concurrency, timeout)
     endpoint.check(("--teacher", "--model"))
     plan = Plan(
         texts=read_texts(data),

@@ -16,6 +16,7 @@ from elision.training.filters import Filtered, good
 from elision.training.pairs import Pair
 from elision.training.records import LabelledText
 
+_KEEP, _DROP = 1.0, 0.0
 _NOTHING_LEFT = (
     "no pair is left after the filters: take a better teacher, or more pairs, or say "
     "--vr-percentile 100 --ag-percentile 100 to learn from them all"
@@ -111,4 +112,6 @@ def _annotated(pair: Pair) -> Annotation:
 
 
 def _labelled(pair: Pair, found: Annotation) -> LabelledText:
-    return LabelledText(pair.original, found.words, tuple(map(float, found.kept)), pair.source)
+    # The same two numbers for every word: a label of its own would take as much memory as its word.
+    labels = tuple(_KEEP if kept else _DROP for kept in found.kept)
+    return LabelledText(pair.original, found.words, labels, pair.source)

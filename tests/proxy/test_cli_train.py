@@ -170,6 +170,26 @@ def test_a_model_is_trained_and_how_to_use_it_is_said(
     assert capsys.readouterr().out.strip()
 
 
+def test_a_training_that_is_interrupted_says_how_it_goes_on(tmp_path: Path) -> None:
+    """One line and no traceback; the state is there."""
+    pairs = tmp_path / "pairs.jsonl"
+    rows = [{"original": f"the city council met {at}", "compressed": f"city council {at}"} for at in range(9)]
+    pairs.write_text("\n".join(map(json.dumps, rows)))
+    base, out = save_tiny_bert(tmp_path / "base", 0), tmp_path / "out"
+    command = ["train", "llmlingua2", "--pairs", str(pairs), "--base", str(base), "--out", str(out)]
+    command += ["--epochs", "1000000"]
+    code = f"import sys; from elision.proxy.cli import run; sys.exit(run({command!r}))"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = next(line for line in process.stderr if "epoch 2 of" in line)
+        process.send_signal(signal.SIGINT)
+        told += process.stderr.read()
+    assert process.returncode == EXIT_WRONG
+    assert "error: stopped; the same command goes on" in told
+    assert "Traceback" not in told
+    assert (out / "training" / "state.pt").is_file()
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
