@@ -27,6 +27,9 @@ _LAYOUT = 1
 _DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 _STEP_ROWS = 1000
 _SWEEP_EVERY_S = 30.0
+_DAMAGED_KEPT = 3
+"""Damaged files that are left to be looked at; a failing disk must not be filled with them."""
+
 _COMPANIONS = ("-wal", "-shm")
 _TABLE = (
     "CREATE TABLE kept (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, "
@@ -159,7 +162,7 @@ class DiskFile:
         try:
             yield connection
         except sqlite3.DatabaseError as error:
-            if _is_damage(error):
+            if is_damage(error):
                 with _locked(f"{self._path}.lock"):
                     if self._is_current():
                         self._move_aside(error)
@@ -189,9 +192,10 @@ class DiskFile:
             _make(self._path)
             self._inode = self._path.stat().st_ino
             try:
+                _refuse_emptied(self._path)
                 self._connection = _connected(self._path, self._wait_s)
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
+                if not is_damage(error):
                     raise
                 self._move_aside(error)
                 _make(self._path)
@@ -205,6 +209,9 @@ class DiskFile:
         for companion in _COMPANIONS:
             with suppress(FileNotFoundError):
                 Path(f"{self._path}{companion}").rename(f"{aside}{companion}")
+        for old in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*[0-9]"))[:-_DAMAGED_KEPT]:
+            for suffix in ("", *_COMPANIONS):
+                Path(f"{old}{suffix}").unlink(missing_ok=True)
         log = logging.getLogger("elision.cache")
         log.warning("%s is damaged (%s); moved to %s, a fresh one is begun.", self._path, error, aside.name)
 
@@ -262,8 +269,10 @@ def _damage(told: str) -> sqlite3.DatabaseError:
     return error
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error says that the file is no database, or ends where it must not."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in _DAMAGE or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def _make(path: Path) -> None:
@@ -278,6 +287,16 @@ def _make(path: Path) -> None:
     for companion in _COMPANIONS:
         Path(f"{path}{companion}").unlink(missing_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _refuse_emptied(path: Path) -> None:
+    """Take a file that was emptied under its log for damaged; SQLite would wait for a lock in vain.
+
+    Raises: sqlite3.DatabaseError.
+    """
+    log = Path(f"{path}-wal")
+    if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+        raise _damage("emptied by somebody")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from elision.proxy.disk_file import DiskFile, ForeignFileError, Item
+from elision.proxy.disk_file import DiskFile, ForeignFileError, Item, is_damage
 from elision.proxy.store import Kept, StoreUnreachable
 
 T = TypeVar("T")
@@ -34,11 +34,9 @@ _FAILURES = (sqlite3.Error, OSError, ForeignFileError)
 _BY_SQLITE = {
     sqlite3.SQLITE_BUSY: "busy",
     sqlite3.SQLITE_CANTOPEN: "cannot_open",
-    sqlite3.SQLITE_CORRUPT: "damaged",
     sqlite3.SQLITE_FULL: "full",
     sqlite3.SQLITE_IOERR: "io",
     sqlite3.SQLITE_LOCKED: "busy",
-    sqlite3.SQLITE_NOTADB: "damaged",
     sqlite3.SQLITE_PERM: "read_only",
     sqlite3.SQLITE_READONLY: "read_only",
 }
@@ -235,6 +233,8 @@ class DiskStore:
 
 def reason_of(error: Exception) -> str:
     """Return one word for why the disk failed."""
+    if isinstance(error, sqlite3.Error) and is_damage(error):
+        return "damaged"
     if isinstance(error, sqlite3.Error):
         return _BY_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "error")
     if isinstance(error, OSError):

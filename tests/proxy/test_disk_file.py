@@ -5,6 +5,7 @@ import os
 import sqlite3
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,20 @@ def test_a_damaged_file_is_moved_aside(
     assert f"moved to {aside.name}" in caplog.text
 
 
+def test_damaged_files_do_not_fill_the_disk(tmp_path: Path) -> None:
+    """The last three are left, with their logs."""
+    path = tmp_path / "kept.db"
+    for number in range(5):
+        path.write_bytes(GARBAGE + b"%d" % number)
+        (tmp_path / "kept.db-wal").write_bytes(b"a log")
+        file = opened(path)
+        file.read([b"a"])
+        file.close()
+    left = sorted(tmp_path.glob("kept.db.damaged-*[0-9]"))
+    assert [file.read_bytes()[-1:] for file in left] == [b"2", b"3", b"4"]
+    assert len(list(tmp_path.glob("kept.db.damaged-*-wal"))) <= 3
+
+
 def test_a_file_that_is_damaged_while_it_is_open_is_moved_aside_once(tmp_path: Path) -> None:
     """Every process that has it open goes on with the same fresh one."""
     path = tmp_path / "kept.db"
@@ -139,6 +154,26 @@ def test_a_file_that_is_damaged_while_it_is_open_is_moved_aside_once(tmp_path: P
         assert file.read([b"b", b"c"]) == {b"b": b"2", b"c": b"3"}
         file.close()
     assert opened(path).read([b"b", b"c"]) == {b"b": b"2", b"c": b"3"}
+
+
+@pytest.mark.parametrize("part", ["kept.db", "kept.db-wal"])
+@pytest.mark.parametrize("left", [0, 3])
+def test_a_file_that_is_cut_short_while_it_is_open_gives_way(tmp_path: Path, part: str, left: int) -> None:
+    """Or its log; after an error at most, who has it open goes on with a fresh one, as do newcomers."""
+    path = tmp_path / "kept.db"
+    files = [opened(path), opened(path)]
+    for number in range(100):
+        files[0].write(items_of(number))
+    files[1].read([b"a"])
+    os.truncate(tmp_path / part, left * 4096)
+    files.append(opened(path))
+    for file in files * 2:
+        with suppress(sqlite3.DatabaseError):
+            file.write([item(b"b", b"2")])
+    for file in files:
+        file.write([item(b"c", b"3")])
+        assert file.read([b"c"]) == {b"c": b"3"}
+        file.close()
 
 
 def test_a_file_that_was_removed_is_begun_anew(tmp_path: Path) -> None:

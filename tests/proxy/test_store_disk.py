@@ -194,7 +194,7 @@ def test_every_failure_has_one_word() -> None:
         "full": [of_sqlite(sqlite3.SQLITE_FULL), OSError(errno.ENOSPC, "?"), OSError(errno.EDQUOT, "?")],
         "read_only": [of_sqlite(sqlite3.SQLITE_READONLY | 1 << 8), OSError(errno.EROFS, "?")],
         "busy": [of_sqlite(sqlite3.SQLITE_BUSY)],
-        "damaged": [of_sqlite(sqlite3.SQLITE_CORRUPT)],
+        "damaged": [of_sqlite(sqlite3.SQLITE_CORRUPT), of_sqlite(sqlite3.SQLITE_IOERR_SHORT_READ)],
         "io": [of_sqlite(sqlite3.SQLITE_IOERR | 3 << 8)],
         "cannot_open": [of_sqlite(sqlite3.SQLITE_CANTOPEN), OSError(errno.ENOENT, "?"), OSError("?")],
         "foreign": [ForeignFileError("?")],
