@@ -35,8 +35,8 @@ MARK_PATIENCE_S = 10.0
 
 _ALL_TEAMS = "all teams"
 _NO_REACH = (
-    "nothing is kept that this command could reach: neither redis nor cache.path is set, so that each worker "
-    "remembers for itself until it ends; name the settings of your proxy with --settings"
+    "nothing is kept that this command could reach: neither redis nor cache.path is set, so that the proxy "
+    "remembers by itself until it ends; name the settings of your proxy with --settings"
 )
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ from elision.proxy.store import Kind
 from elision.proxy.stores import FILE_NAME
 from fakes.raw_upstream import RawUpstream
 from fakes.serving import Served, descendants, served
-from fakes.tidy import BODY, echo, next_turn, policies
+from fakes.tidy import BODY, POLICY, echo, next_turn, policies
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -164,6 +164,27 @@ async def test_a_sealed_file_serves_and_tells_nothing(
     assert len(first_messages(upstream)) == 1
     assert len(upstream.received[-1].body) < len(BODY)
     assert bytes(range(32)).hex() not in "".join(running.log)
+
+
+@pytest.mark.parametrize(("scope", "told"), [("team", "miss"), ("shared", "hit")])
+async def test_teams_use_one_anothers_outcomes_only_where_the_operator_says_so(
+    tmp_path: Path, scope: str, told: str
+) -> None:
+    """By default a hit would tell one team what another has sent."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"cache: {{scope: {scope}}}\n")
+    (tmp_path / "policies").mkdir()
+    folder = Path(policies(tmp_path / "policies"))
+    for team in ("one", "other"):
+        (folder / f"{team}.yaml").write_text(POLICY)
+    arguments = ("--policies", str(folder), "--settings", str(settings))
+    async with RawUpstream(echo) as upstream, served("--upstream", upstream.url, *arguments) as running:
+        await running.until_ready()
+        first = await running.post(f"/t/one{CHAT}", BODY)
+        second = await running.post(f"/t/other{CHAT}", BODY)
+        assert await running.stop() == 0
+    assert [first.value("x-elision-cache"), second.value("x-elision-cache")] == ["miss", told]
+    assert len({request.body for request in upstream.received}) == 1
 
 
 async def troubled(running: Served) -> str:

@@ -137,7 +137,7 @@ def test_where_nothing_is_shared_there_is_nothing_to_reach(capsys: pytest.Captur
     for command in ("stats", "clear"):
         code, lines = failed(capsys, "cache", command)
         assert (code, len(lines)) == (2, 1)
-        assert "each worker remembers for itself" in lines[0]
+        assert "the proxy remembers by itself" in lines[0]
         assert "--settings" in lines[0]
 
 

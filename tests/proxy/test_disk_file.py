@@ -5,8 +5,10 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -19,8 +21,23 @@ LIMIT = 64 << 20
 GARBAGE = b"this is no database, but it is long enough to be looked at" * 200
 
 
-def opened(path: Path, limit: int = LIMIT) -> DiskFile:
-    return DiskFile(path, limit, wait_s=30)
+class Opener(Protocol):
+    """Opens a file for a test, and closes it after the test."""
+
+    def __call__(self, path: Path, limit: int = LIMIT) -> DiskFile: ...
+
+
+@pytest.fixture
+def opened() -> Iterator[Opener]:
+    files: list[DiskFile] = []
+
+    def opener(path: Path, limit: int = LIMIT) -> DiskFile:
+        files.append(DiskFile(path, limit, wait_s=30))
+        return files[-1]
+
+    yield opener
+    for file in files:
+        file.close()
 
 
 def item(key: bytes, value: bytes, life_s: float = 60, *, only_new: bool = False) -> Item:
@@ -33,7 +50,7 @@ async def started(path: Path, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
 
 
-def test_values_are_found_by_whoever_opens_the_file(tmp_path: Path) -> None:
+def test_values_are_found_by_whoever_opens_the_file(opened: Opener, tmp_path: Path) -> None:
     """Those that live; the last word counts, or the first where that is wanted."""
     file, other = opened(tmp_path / "kept.db"), opened(tmp_path / "kept.db")
     file.write([item(b"a", b"1"), item(b"b", b"2", -1), item(b"c", b"3")])
@@ -47,7 +64,7 @@ def test_values_are_found_by_whoever_opens_the_file(tmp_path: Path) -> None:
     assert opened(tmp_path / "kept.db").read([b"c"]) == {b"c": b"3"}
 
 
-def test_a_value_is_added_where_none_lives(tmp_path: Path) -> None:
+def test_a_value_is_added_where_none_lives(opened: Opener, tmp_path: Path) -> None:
     """What has ended gives way."""
     file = opened(tmp_path / "kept.db")
     assert file.add(item(b"a", b"1", -1, only_new=True))
@@ -56,7 +73,7 @@ def test_a_value_is_added_where_none_lives(tmp_path: Path) -> None:
     assert file.read([b"a"]) == {b"a": b"2"}
 
 
-def test_only_the_owner_may_read(tmp_path: Path) -> None:
+def test_only_the_owner_may_read(opened: Opener, tmp_path: Path) -> None:
     """File, log and lock, in a folder that is made for them; a file with a wider mode is narrowed."""
     path = tmp_path / "folder" / "kept.db"
     file = opened(path)
@@ -72,7 +89,7 @@ def test_only_the_owner_may_read(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_oldest_go_when_the_limit_is_reached(tmp_path: Path) -> None:
+def test_the_oldest_go_when_the_limit_is_reached(opened: Opener, tmp_path: Path) -> None:
     """The newest stay, and the file keeps to its limit; what is written again is new again."""
     path = tmp_path / "kept.db"
     file = opened(path, limit=1 << 20)
@@ -90,7 +107,7 @@ def test_the_oldest_go_when_the_limit_is_reached(tmp_path: Path) -> None:
     assert kept == [BATCH, 0, 0, BATCH]
 
 
-def test_a_value_larger_than_the_limit_wedges_nothing(tmp_path: Path) -> None:
+def test_a_value_larger_than_the_limit_wedges_nothing(opened: Opener, tmp_path: Path) -> None:
     """It goes again, and others are kept."""
     file = opened(tmp_path / "kept.db", limit=100_000)
     file.write([item(b"a", bytes(1 << 20))])
@@ -100,7 +117,7 @@ def test_a_value_larger_than_the_limit_wedges_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [GARBAGE, b"SQLite format 3\0" + GARBAGE])
 def test_a_damaged_file_is_moved_aside(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+    opened: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
     """With a warning, and kept for whoever wants to know; a fresh one serves at once."""
     path = tmp_path / "kept.db"
@@ -113,7 +130,7 @@ def test_a_damaged_file_is_moved_aside(
     assert f"moved to {aside.name}" in caplog.text
 
 
-def test_damaged_files_do_not_fill_the_disk(tmp_path: Path) -> None:
+def test_damaged_files_do_not_fill_the_disk(opened: Opener, tmp_path: Path) -> None:
     """The last three are left, with their logs."""
     path = tmp_path / "kept.db"
     for number in range(5):
@@ -127,7 +144,7 @@ def test_damaged_files_do_not_fill_the_disk(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("kept.db.damaged-*-wal"))) <= 3
 
 
-def test_a_file_that_is_damaged_while_it_is_open_is_moved_aside_once(tmp_path: Path) -> None:
+def test_a_file_that_is_damaged_while_it_is_open_is_moved_aside_once(opened: Opener, tmp_path: Path) -> None:
     """Every process that has it open goes on with the same fresh one."""
     path = tmp_path / "kept.db"
     files = [opened(path) for _ in range(3)]
@@ -158,7 +175,9 @@ def test_a_file_that_is_damaged_while_it_is_open_is_moved_aside_once(tmp_path: P
 
 @pytest.mark.parametrize("part", ["kept.db", "kept.db-wal"])
 @pytest.mark.parametrize("left", [0, 3])
-def test_a_file_that_is_cut_short_while_it_is_open_gives_way(tmp_path: Path, part: str, left: int) -> None:
+def test_a_file_that_is_cut_short_while_it_is_open_gives_way(
+    opened: Opener, tmp_path: Path, part: str, left: int
+) -> None:
     """Or its log; after an error at most, who has it open goes on with a fresh one, as do newcomers."""
     path = tmp_path / "kept.db"
     files = [opened(path), opened(path)]
@@ -176,7 +195,7 @@ def test_a_file_that_is_cut_short_while_it_is_open_gives_way(tmp_path: Path, par
         file.close()
 
 
-def test_a_file_that_was_removed_is_begun_anew(tmp_path: Path) -> None:
+def test_a_file_that_was_removed_is_begun_anew(opened: Opener, tmp_path: Path) -> None:
     """By all who had it open; what they leave behind harms nobody."""
     path = tmp_path / "kept.db"
     files = [opened(path) for _ in range(3)]
@@ -191,7 +210,7 @@ def test_a_file_that_was_removed_is_begun_anew(tmp_path: Path) -> None:
     assert set(opened(path).read([b"a", b"0", b"1", b"2"])) == {b"0", b"1", b"2"}
 
 
-def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+def test_another_programs_database_is_left_alone(opened: Opener, tmp_path: Path) -> None:
     """A wrong path must not cost anybody a table."""
     path = tmp_path / "theirs.db"
     with sqlite3.connect(path) as theirs:
@@ -203,7 +222,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_file_of_another_layout_is_moved_aside(tmp_path: Path) -> None:
+def test_a_file_of_another_layout_is_moved_aside(opened: Opener, tmp_path: Path) -> None:
     """Ours, of another version: nothing in it can be read."""
     path = tmp_path / "kept.db"
     file = opened(path)
@@ -216,7 +235,7 @@ def test_a_file_of_another_layout_is_moved_aside(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("kept.db.damaged-*"))) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_each_time(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error_each_time(opened: Opener, tmp_path: Path) -> None:
     """Until it can."""
     (tmp_path / "folder").write_text("a file is in the way")
     file = opened(tmp_path / "folder" / "kept.db")
@@ -227,7 +246,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_each_time(tmp_path: Path) -> N
     assert file.read([b"a"]) == {}
 
 
-def test_what_is_kept_is_told_by_scope_and_kind(tmp_path: Path) -> None:
+def test_what_is_kept_is_told_by_scope_and_kind(opened: Opener, tmp_path: Path) -> None:
     """What has ended is not kept, and the mark of a clearing is no value."""
     file = opened(tmp_path / "kept.db")
     a, b = scope_of("a"), scope_of("b")
@@ -247,7 +266,7 @@ def test_what_is_kept_is_told_by_scope_and_kind(tmp_path: Path) -> None:
     assert 40 < first.first_ends_s <= 50
 
 
-def test_one_teams_values_are_cleared_and_overwritten(tmp_path: Path) -> None:
+def test_one_teams_values_are_cleared_and_overwritten(opened: Opener, tmp_path: Path) -> None:
     """No trace of them is left on the disk, neither in the file nor in its log."""
     path = tmp_path / "kept.db"
     file = opened(path)
@@ -266,7 +285,7 @@ def test_one_teams_values_are_cleared_and_overwritten(tmp_path: Path) -> None:
     assert sum(file.clear(None)) == 1
 
 
-async def test_a_killed_process_leaves_whole_batches(tmp_path: Path) -> None:
+async def test_a_killed_process_leaves_whole_batches(opened: Opener, tmp_path: Path) -> None:
     """However often, in the middle of whatever: what was said to be down is there."""
     path = tmp_path / "kept.db"
     said: list[int] = []
@@ -294,7 +313,7 @@ async def test_a_killed_process_leaves_whole_batches(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.damaged-*"))
 
 
-async def test_of_several_processes_one_is_the_first_to_add(tmp_path: Path) -> None:
+async def test_of_several_processes_one_is_the_first_to_add(opened: Opener, tmp_path: Path) -> None:
     """For every key exactly one."""
     processes = [await started(tmp_path / "kept.db", "add", "200") for _ in range(3)]
     won: list[int] = []
