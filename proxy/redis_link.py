@@ -19,7 +19,8 @@ from elision.proxy.redis_writes import MAX_STRAYS, Write, WriteBudget, WriteQueu
 
 BATCH_WRITES = 256
 BATCH_BYTES = 512 * 1024
-_PROBE = pack("PING") + pack("GET", "elision:2:probe")
+_PING = pack("PING")
+_PROBE = _PING + pack("GET", "elision:2:probe")
 
 _OF_THE_SERVER = frozenset((Reason.LOADING, Reason.AUTH, Reason.DOWN, Reason.TIMEOUT))
 """Answers after which the next request would get the same one."""
@@ -213,20 +214,24 @@ class Link:
             await self._connect()
         if self._reads is None:
             raise RedisTrouble(Reason.DOWN)
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
         try:
-            pong, probe = await self._reads.ask(_PROBE, 2, self._setting.dialer.timeout_s)
+            pong, probe = await self._reads.ask(_PROBE, 2, self._setting.timeout_s)
         except RedisTrouble:
-            self._leave()
+            await self._hear()
             raise
         if isinstance(probe, RedisTrouble) and probe.reason is Reason.MOVED:
             probe = None  # the key of the probe is another node's; this one lives
         raise_first((pong, probe))
         if not self._stands():
             raise RedisTrouble(Reason.DOWN)
-        if loop.time() - begun > self._setting.timeout_s:
-            raise RedisTrouble(Reason.TIMEOUT)
+
+    async def _hear(self) -> None:
+        """Find out whether a server that is late says anything at all; else connect anew next time."""
+        if self._reads is not None:
+            try:
+                await self._reads.ask(_PING, 1, self._setting.dialer.timeout_s)
+            except RedisTrouble:
+                self._leave()
 
     def _stands(self) -> bool:
         return self._reads is not None and self._writes is not None

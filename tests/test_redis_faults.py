@@ -21,7 +21,7 @@ from fakes.tidy import echo, policies
 pytestmark = [pytest.mark.timeout(150), needs_redis]
 
 CHAT = "/v1/chat/completions"
-CLIENTS = 6
+CLIENTS = 4
 WORKERS = 2
 DEADLINE_MS = 5000.0
 """Of the policy in `fakes.tidy`."""
@@ -100,25 +100,25 @@ async def until(holds: Callable[[], bool]) -> None:
 async def afflict(load: Load, redis: RedisServer) -> None:
     """Do to Redis what may happen to it; each time until every worker has noticed, and on."""
     await load.told("is well: it takes requests", WORKERS)
-    await load.more(20)
+    await load.more(10)
     await redis.kill()
     await load.told("(down)", WORKERS)
-    await load.more(20)
+    await load.more(10)
     await redis.start()
     await load.told("is well: it takes requests", 2 * WORKERS)
-    await load.more(20)
+    await load.more(10)
     redis.pause()
     await load.told("(timeout)", WORKERS)
-    await load.more(20)
+    await load.more(10)
     redis.resume()
     await load.told("is well: it takes requests", 3 * WORKERS)
-    await load.more(20)
+    await load.more(10)
     await redis.command("CONFIG", "SET", "maxmemory", "1")
     await load.told("(oom)", WORKERS)
-    await load.more(20)
+    await load.more(10)
     await redis.command("CONFIG", "SET", "maxmemory", "0")
     await load.told("is well: it takes writes", WORKERS)
-    await load.more(20)
+    await load.more(10)
 
 
 async def failures(running: Served) -> Counter[str]:
@@ -137,16 +137,18 @@ async def failures(running: Served) -> Counter[str]:
 
 async def test_no_request_suffers_from_what_becomes_of_redis(tmp_path: Path) -> None:
     """All are answered with 200 and what was meant, within the deadline; the counters say what happened."""
+    settings = tmp_path / "settings.yaml"
     (tmp_path / "policies").mkdir()
     options = ("--maxmemory-policy", "noeviction")
     async with RawUpstream(echo) as upstream, redis_server(tmp_path, options=options) as redis:
+        settings.write_text(f"redis: {{url: '{redis.url}', breaker: {{longest_pause_ms: 500}}}}\n")
         arguments = (
             "--policies",
             policies(tmp_path / "policies"),
             "--workers",
             str(WORKERS),
-            "--redis",
-            redis.url,
+            "--settings",
+            str(settings),
         )
         async with served("--upstream", upstream.url, *arguments) as running:
             for _ in range(4 * WORKERS):
