@@ -154,22 +154,20 @@ class Handler:
         exchange.report = rewrite.report
         if rewrite.answer is not None:
             return _answer(exchange, 200, rewrite.answer)
-        rejected = ""
-        try:
-            response = await self._send(exchange, rewrite.body)
-            if rewrite.changed and response.status in _REJECTED:
-                reason = f"upstream_{response.status}"
-                response.close()
-                exchange.resent = True
-                exchange.report = rewrite.report.withdrawn(reason)
-                response = await self._send(exchange, body)
-                # An original that is refused as well was not refused for what we made of it.
-                rejected = reason if response.status < 400 else ""
+        if rewrite.receipt is not None:
+            rewrite.receipt.sent()
+        response = await self._send(exchange, rewrite.body)
+        if not rewrite.changed or response.status not in _REJECTED:
             return response
-        finally:
-            # Even where no answer came: the provider may have read the body, and keep its prefix.
-            if rewrite.receipt is not None:
-                rewrite.receipt.sent(rejected=rejected)
+        reason = f"upstream_{response.status}"
+        response.close()
+        exchange.resent = True
+        exchange.report = rewrite.report.withdrawn(reason)
+        response = await self._send(exchange, body)
+        # An original that is refused as well was not refused for what we made of it.
+        if rewrite.receipt is not None and response.status < 400:
+            rewrite.receipt.withdrawn(reason)
+        return response
 
     async def _model(self, exchange: Exchange) -> str:
         """Return the model that a request names, "" if none or unreadable; reads its body for that."""

@@ -300,20 +300,21 @@ class Settled:
         """Return the texts that are exchanged, by indices into the body's."""
         return {index: text for known in self.messages.values() for index, text in known.texts.items()}
 
-    def sent(self, *, rejected: str = "") -> None:
-        """Write what was sent, in the background."""
-        if not rejected:
-            self.ledger.write(self.written, only_new=True)
-            self.ledger.write(self.stale, only_new=False)
-            return
+    def sent(self) -> None:
+        """Write what is new, in the background."""
+        self.ledger.write(self.written, only_new=True)
+        self.ledger.write(self.stale, only_new=False)
+
+    def withdrawn(self, reason: str) -> None:
+        """Write that everything went out as the client sent it, over what was written before."""
         minutes = _minutes()
         keys = self.conversation.message_keys(self.lineage)
         changed = {index: known.entry for index, known in self.messages.items() if known.texts}
         originals = {
-            keys[index - self.conversation.indices.start]: pack(_as_it_was(entry, minutes, rejected))
+            keys[index - self.conversation.indices.start]: pack(_as_it_was(entry, minutes, reason))
             for index, entry in changed.items()
         }
-        self.ledger.write({**self.stale, **self.written, **originals}, only_new=False)
+        self.ledger.write(originals, only_new=False)
 
 
 def _minutes() -> int:

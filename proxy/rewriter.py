@@ -38,7 +38,7 @@ class Rewrite:
         changed: whether it differs from the client's.
         report: what there is to say of it.
         answer: JSON that is answered in place of forwarding anything; None: forward.
-        receipt: who is told when it was sent; None: nobody.
+        receipt: who is told when it is sent; None: nobody.
     """
 
     body: bytes
@@ -49,15 +49,18 @@ class Rewrite:
 
 
 class Receipt(Protocol):
-    """What is to be remembered of a rewritten request once it has been sent."""
+    """What is to be remembered of a rewritten request. Neither method blocks or raises."""
 
-    def sent(self, *, rejected: str = "") -> None:
-        """Take note that the request went out, or may have; neither blocks nor raises.
+    def sent(self) -> None:
+        """Take note that the body goes out now, before it is known what comes of it.
 
-        Args:
-            rejected: why the rewritten body was not accepted, where the client's own was sent instead
-                and was; "" in all other cases.
+        Whatever does, the provider may have read it and keep its prefix; and what is written while
+        it answers, every worker knows before the next turn comes.
         """
+        ...
+
+    def withdrawn(self, reason: str) -> None:
+        """Take note that the upstream took the client's own body, and not the rewritten one."""
         ...
 
 

@@ -47,7 +47,9 @@ class World:
         settled = self.ledger.settle(
             recalled, {at: changed(conversation, at, made.get(at)) for at in range(len(messages))}
         )
-        settled.sent(rejected=rejected)
+        settled.sent()
+        if rejected:
+            settled.withdrawn(rejected)
         await self.ledger.close()
         return settled
 
