@@ -15,7 +15,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -37,6 +37,8 @@ from elision.proxy.ledger_entries import (
 from elision.proxy.store import Kind, MemoryStore, Store, make_key, scope_of
 
 _LINEAGE_BYTES = 8
+_STEP = "#"
+"""In the name of a lineage, between a policy's label and the step that began it."""
 _NOTHING: Mapping[int, str] = MappingProxyType({})
 _ENDS = 64
 """An end of an earlier request of ours is looked for in so many places, from the end on."""
@@ -113,6 +115,9 @@ class Recalled:
         stale: values that are to be written again, lest they end while they are used.
         damaged: whether an entry could not be used.
         others: what the store holds under the keys that were asked for besides.
+        age_s: seconds since its last request, a minute less at most; 0 where none is known.
+        copies: what is known, under the keys of a lineage that begins with this request.
+        unstepped: the same before that lineage began; None where none does.
     """
 
     conversation: Conversation
@@ -122,6 +127,20 @@ class Recalled:
     stale: Mapping[bytes, bytes] = field(default_factory=dict)
     damaged: bool = False
     others: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    age_s: float = 0.0
+    copies: Mapping[bytes, bytes] = field(default_factory=dict)
+    unstepped: "Recalled | None" = None
+
+    @property
+    def stepped_turns(self) -> int:
+        """Return how many of the conversation's first turns were shortened a second time."""
+        step = self.lineage.partition(_STEP)[2]
+        return int(step.partition(".")[0]) if step else 0
+
+    @property
+    def is_todays(self) -> bool:
+        """Whether the conversation runs under the team's policy of today."""
+        return self.lineage.partition(_STEP)[0] == self.conversation.today
 
     def tail(self, shown: Collection[int]) -> int:
         """Return the first message that is to be decided; unknown ones before it are history.
@@ -210,7 +229,32 @@ class Ledger:
         for index, known in found.items():
             if known.entry.minutes <= minutes:
                 stale[keys[index - conversation.indices.start]] = _renewed(known.entry)
-        return Recalled(conversation, under, found, frozenset(ended), stale, len(found) < len(read), others)
+        age_s = max(0, _minutes() - lineage.minutes - 1) * 60.0 if lineage is not None else 0.0
+        ends_at, damaged = frozenset(ended), len(found) < len(read)
+        return Recalled(conversation, under, found, ends_at, stale, damaged, others, age_s)
+
+    def stepped(self, recalled: Recalled, turns: int, made: Mapping[int, Made]) -> Recalled:
+        """Return a conversation of which earlier messages are sent otherwise from this request on.
+
+        It goes on under a lineage of its own, so that requests that do not follow this one, in other
+        branches of the conversation, find what they were sent as it was.
+
+        Args:
+            turns: so many of its first turns count as shortened a second time.
+            made: for messages that are known, what is to be sent for them.
+        """
+        conversation, minutes = recalled.conversation, _minutes()
+        digest = conversation.lineage_key(len(conversation))[-_LINEAGE_BYTES:].hex()
+        lineage = f"{recalled.lineage.partition(_STEP)[0]}{_STEP}{turns}.{digest}"
+        starts, known = conversation.first_texts(), dict(recalled.known)
+        for index, told in made.items():
+            read = _decided(starts[index], told, minutes)
+            known[index] = Known(read.entry, _placed(starts[index], read.texts))
+        keys = conversation.message_keys(lineage)
+        first = conversation.indices.start
+        entries = {index: msgspec.structs.replace(one.entry, minutes=minutes) for index, one in known.items()}
+        copies = {keys[index - first]: pack(entry) for index, entry in entries.items()}
+        return replace(recalled, lineage=lineage, known=known, stale={}, copies=copies, unstepped=recalled)
 
     def settle(self, recalled: Recalled, made: Mapping[int, Made]) -> "Settled":
         """Return what is sent, in one step with which it is known to all other requests of this process.
@@ -222,10 +266,12 @@ class Ledger:
         conversation, minutes = recalled.conversation, _minutes()
         lineage_key = conversation.lineage_key(len(conversation)) if len(conversation) else b""
         held = _lineage(self._memory.get(lineage_key))
+        if held is not None and recalled.unstepped is not None:
+            recalled = recalled.unstepped
         lineage = held.policy if held is not None else recalled.lineage
-        written = (
-            {} if held is not None or not lineage_key else {lineage_key: pack(Lineage(minutes, lineage))}
-        )
+        written = dict(recalled.copies)
+        if held is None and lineage_key:
+            written[lineage_key] = pack(Lineage(minutes, lineage))
         sent = dict(recalled.known) if lineage == recalled.lineage else {}
         new: set[int] = set()
         keys = conversation.message_keys(lineage)

@@ -20,6 +20,7 @@ from elision.proxy.carry import NotCarriedError
 from elision.proxy.errors import where
 from elision.proxy.explanation import plan_row
 from elision.proxy.fates import left_alone, made_of
+from elision.proxy.history_steps import Step, step_of
 from elision.proxy.ledger import Conversation, Ledger, Made, Recalled, Settled
 from elision.proxy.ledger_chain import Origin, last_answer
 from elision.proxy.ledger_entries import Figures
@@ -133,18 +134,21 @@ class PolicyRewriter:
         hoped = [decision for decision in planned.plan.decisions if decision.segment.message >= current]
         recalled = await self._ledger.recall(conversation, self._pipeline.wanted(hoped, model, team))
         kept, decided = self._divided(planned, recalled)
-        guard = PrefixGuard.of(planned, sent_tokens(recalled))
+        guard, step = PrefixGuard.of(planned, sent_tokens(recalled)), step_of(planned, recalled)
         if self._frozen is not None:
-            guard = replace(guard, is_off=True)
+            guard, step = replace(guard, is_off=True), Step(planned, recalled)
         aim = guard.aim(decided)
-        tail = replace(planned.plan, decisions=aim.decisions)
+        tail = replace(planned.plan, decisions=(*aim.decisions, *step.decisions))
         fates = await self._fates(tail, model, team, started, recalled.others)
         held = guard.hold(aim, fates)
         made = made_of(planned.plan, [*left_alone(kept), *held.decisions], held.fates)
+        taken = step.judge(made, fates)
+        if taken.made:
+            recalled = self._ledger.stepped(recalled, taken.turns, taken.made)
         settled = self._ledger.settle(recalled, made)
         unknown = {decision.segment.message for decision in kept}
         report = report_with(planned, recalled, settled, unknown, fates)
-        return _spliced(settled, replace(report, prefix=(*report.prefix, *held.words)))
+        return _spliced(settled, replace(report, prefix=(*report.prefix, *held.words, *taken.words)))
 
     async def _audited(self, planned: Planned, started: float) -> Rewrite:
         """Carry out a plan without sending more of it than that our tags are taken out."""

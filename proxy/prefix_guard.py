@@ -94,12 +94,20 @@ def prompt_tokens(planned: Planned, sent: Mapping[int, int]) -> int:
     Args:
         sent: tokens of the texts of messages that do not go out as they came.
     """
+    return prefix_tokens(planned, sent, len(planned.body.messages)) + MESSAGE_TOKENS
+
+
+def prefix_tokens(planned: Planned, sent: Mapping[int, int], number: int) -> int:
+    """Return the tokens of a prompt's first so many messages, tools and schemas before them included."""
     texts = sum(
-        segment.tokens for segment in planned.segments if not segment.tag and segment.message not in sent
+        segment.tokens
+        for segment in planned.segments
+        if segment.message < number and not segment.tag and segment.message not in sent
     )
-    body = planned.body
-    beside = planned.facts.other_tokens or sum(end - start for start, end in body.others) // _BYTES_OF_A_TOKEN
-    return texts + sum(sent.values()) + beside + MESSAGE_TOKENS * (len(body.messages) + 1)
+    texts += sum(tokens for message, tokens in sent.items() if message < number)
+    others = planned.body.others
+    beside = planned.facts.other_tokens or sum(end - start for start, end in others) // _BYTES_OF_A_TOKEN
+    return texts + beside + MESSAGE_TOKENS * number
 
 
 def outlook_of(planned: Planned, sent: Mapping[int, int], turns: int | None = None) -> Outlook:
@@ -124,7 +132,7 @@ def foreseen(planned: Planned, turns: int | None = None) -> Verdict:
     counts as leaving all.
     """
     before = prompt_tokens(planned, {})
-    saved = sum(_planned_saving(decision) for decision in planned.plan.decisions)
+    saved = sum(planned_saving(decision) for decision in planned.plan.decisions)
     return aimed(before, before - saved, replace(outlook_of(planned, {}, turns), growth=0))
 
 
@@ -135,7 +143,7 @@ def _aimed_higher(planned: Planned, decisions: Sequence[Decision], sent: Mapping
         decisions: that are to be carried out.
         sent: tokens of the texts of all other messages that do not go out as they came.
     """
-    sizes = {n: _planned_saving(d) for n, d in enumerate(decisions) if _enforced(planned, d)}
+    sizes = {n: planned_saving(d) for n, d in enumerate(decisions) if _enforced(planned, d)}
     before, outlook = prompt_tokens(planned, sent), outlook_of(planned, sent)
     after = before - sum(sizes.values())
     verdict = aimed(before, after, outlook) if at_cliff(before, after, outlook) else None
@@ -197,7 +205,7 @@ def _acts(decision: Decision) -> bool:
     return decision.compresses or (decision.drops and not decision.segment.tag)
 
 
-def _planned_saving(decision: Decision) -> int:
+def planned_saving(decision: Decision) -> int:
     """Return the tokens that a decision is to take away; none where a method has no target."""
     tokens, use = decision.segment.tokens, decision.use
     if not _acts(decision):

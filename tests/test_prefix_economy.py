@@ -1,5 +1,6 @@
 """Conversations through the rewriter, billed as providers do: never above the bill without Elision."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -58,8 +59,8 @@ class Cutting:
 
 
 @dataclass
-class OnePolicy:
-    """The same for every team."""
+class Policies:
+    """The same for every team; it may be exchanged."""
 
     policy: Policy
 
@@ -67,11 +68,14 @@ class OnePolicy:
         return self.policy
 
 
-def rewriter(terms: PrefixTerms, history: History) -> PolicyRewriter:
+def policy_of(history: History, version: str = "1") -> Policy:
+    return Policy("p", version, Mode.ENFORCE, 60.0, (RULE,), history=history)
+
+
+def rewriter(terms: PrefixTerms, policies: Policies) -> PolicyRewriter:
     row = PrefixRow(("*",), terms.read, "a page", terms.write, terms.minimum, terms.ttl_s, terms.granule)
     knowledge = Knowledge({"cut": Ability()}, "cut", Windows(()), PrefixTable((), (row,)))
-    policy = Policy("p", "1", Mode.ENFORCE, 60.0, (RULE,), history=history)
-    planner = Planner(OnePolicy(policy), lambda _: Words(), knowledge)
+    planner = Planner(policies, lambda _: Words(), knowledge)
     memory = MemoryStore(1 << 24)
     return PolicyRewriter(planner, Pipeline(MemoryStore(1 << 24), Cutting()), Ledger(memory, memory))
 
@@ -137,7 +141,8 @@ class Billed:
 
 
 async def billed(conversation: Iterator[list[Message]], terms: PrefixTerms, history: History) -> Billed:
-    proxy, ours, theirs = rewriter(terms, history), Meter(terms), Meter(terms)
+    proxy = rewriter(terms, Policies(policy_of(history)))
+    ours, theirs = Meter(terms), Meter(terms)
     found = Billed([], [], [])
     for messages in conversation:
         done = await proxy.rewrite(json.dumps({"model": "m", "messages": messages}).encode(), ASK)
@@ -187,3 +192,117 @@ async def test_who_expects_no_further_turn_gets_the_shortest_prompt() -> None:
     assert tokens_of(found.sent[0]) < 800
     assert found.reports[0].prefix == ("replayed=0", "new=2")
     assert replace(found.reports[0], prefix=()).bypass == ()
+
+
+OLD = History(older_than_turns=2, step=3, use=Use("cut", rate=0.2, min_tokens=50), expected_turns=10)
+
+
+async def test_old_turns_change_at_the_steps_only() -> None:
+    """Every third turn, all that has come together at once; between the steps bytes are equal."""
+    found = await billed(talk(Random("2"), 14, 600), GPT_4O, OLD)
+    assert found.changed == [5, 8, 11]
+    words = [report.prefix[-1].partition(",")[0] for report in found.reports]
+    assert [number for number, word in enumerate(words) if word == "step=taken"] == [5, 8, 11]
+    assert not [word for word in words if word == "step=waits"]
+    before, after = found.sent[4], found.sent[5]
+    smaller = [n for n, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]]
+    assert smaller == [1, 3, 5]
+    for number in smaller:
+        assert tokens_of([after[number]]) < 0.5 * tokens_of([before[number]])
+        assert after[number]["content"].endswith("Who owned the mill?")
+
+
+@pytest.mark.parametrize("terms", [GPT_4O, GPT_5, GPT_6, UNCACHED], ids=["4o", "5", "5.6", "none"])
+@pytest.mark.parametrize("document", [120, 600, 2000, 6000])
+async def test_a_step_lowers_the_bill_of_the_turns_that_were_expected(
+    terms: PrefixTerms, document: int
+) -> None:
+    """Against the same conversation without one, if there is any; and never above no Elision at all."""
+    once = replace(OLD, step=9, expected_turns=8)
+    found = await billed(talk(Random("3"), 20, document), terms, once)
+    plain = await billed(talk(Random("3"), 20, document), terms, History(expected_turns=8))
+    assert found.changed in ([], [11])
+    assert all(ours <= theirs for ours, theirs in found.bills[11:])
+    if found.changed:
+        assert found.bills[-1][0] < plain.bills[-1][0]
+    else:
+        assert found.sent == plain.sent
+
+
+@pytest.mark.parametrize(("terms", "changed"), [(GPT_4O, True), (GPT_6, False), (UNCACHED, True)])
+async def test_whether_a_step_pays_depends_on_the_provider(terms: PrefixTerms, changed: bool) -> None:
+    """The same conversation, the same policy."""
+    once = replace(OLD, step=9, expected_turns=4)
+    assert bool((await billed(talk(Random("3"), 13, 600), terms, once)).changed) is changed
+
+
+async def test_a_step_waits_where_breaking_the_prefix_costs_more() -> None:
+    """It says what it would need, when more has come together, and changes nothing."""
+    found = await billed(talk(Random("2"), 12, 600), GPT_6, replace(OLD, expected_turns=3))
+    assert found.changed == []
+    words = {number: report.prefix[-1] for number, report in enumerate(found.reports)}
+    waits = [number for number, word in words.items() if word.startswith("step=waits")]
+    assert waits == [5, 8, 11]
+    assert ",turns=3,needs=" in words[5]
+
+
+async def test_a_conversation_of_another_policy_takes_no_step() -> None:
+    """What began before the policy changed goes on as it was, byte for byte; steps and all."""
+    policies = Policies(policy_of(History(), "1"))
+    proxy = rewriter(GPT_4O, policies)
+    conversation = list(talk(Random("2"), 13, 600))
+    sent: list[list[Message]] = []
+    for number, messages in enumerate(conversation):
+        if number == 4:
+            policies.policy = policy_of(OLD, "2")
+        done = await proxy.rewrite(json.dumps({"model": "m", "messages": messages}).encode(), ASK)
+        assert done.receipt is not None
+        done.receipt.sent()
+        sent.append(json.loads(done.body)["messages"])
+    assert all(after[: len(before)] == before for before, after in pairwise(sent))
+
+
+async def test_a_step_outlives_the_policy_that_took_it() -> None:
+    """Messages that a step has shortened stay so when the policy has no steps any more."""
+    policies = Policies(policy_of(OLD, "1"))
+    proxy = rewriter(GPT_4O, policies)
+    sent: list[list[Message]] = []
+    for number, messages in enumerate(talk(Random("2"), 10, 600)):
+        if number == 6:
+            policies.policy = policy_of(History(), "2")
+        done = await proxy.rewrite(json.dumps({"model": "m", "messages": messages}).encode(), ASK)
+        assert done.receipt is not None
+        done.receipt.sent()
+        sent.append(json.loads(done.body)["messages"])
+    changed = [n for n, (before, after) in enumerate(pairwise(sent), 1) if after[: len(before)] != before]
+    assert changed == [5]
+
+
+async def test_a_retried_step_is_sent_alike() -> None:
+    """Once more, from memory, though the first try was never answered; and in parallel."""
+    conversation = list(talk(Random("2"), 7, 600))
+    proxy = rewriter(GPT_4O, Policies(policy_of(OLD)))
+    bodies = [json.dumps({"model": "m", "messages": messages}).encode() for messages in conversation]
+    for body in bodies[:5]:
+        done = await proxy.rewrite(body, ASK)
+        assert done.receipt is not None
+        done.receipt.sent()
+    first, parallel = await asyncio.gather(proxy.rewrite(bodies[5], ASK), proxy.rewrite(bodies[5], ASK))
+    again = await proxy.rewrite(bodies[5], ASK)
+    further = await proxy.rewrite(bodies[6], ASK)
+    assert first.report.prefix[-1].startswith("step=taken")
+    assert first.body == parallel.body == again.body
+    sent, then = (json.loads(done.body)["messages"] for done in (first, further))
+    assert then[: len(sent)] == sent
+
+
+async def test_another_branch_finds_what_it_was_sent() -> None:
+    """A user who goes back behind a step has the prefix as it was before it."""
+    conversation = list(talk(Random("2"), 7, 600))
+    found = await billed(iter([*conversation[:6], [*conversation[4][:-1], branch()]]), GPT_4O, OLD)
+    assert found.changed == [5, 6]
+    assert found.sent[6][:-1] == found.sent[4][:-1]
+
+
+def branch() -> Message:
+    return {"role": "user", "content": "Who built the bridge?"}

@@ -151,8 +151,8 @@ def test_what_a_budget_leaves_out_is_put_back() -> None:
         replace(decision, use=Use(DROP)) if decision.compresses else decision
         for decision in plan.plan.decisions
     ]
-    aim = PrefixGuard(plan, {7: 400}).aim(decisions)
-    done = PrefixGuard(plan, {7: 400}).hold(aim, ())
+    aim = PrefixGuard(plan, {0: 402}).aim(decisions)
+    done = PrefixGuard(plan, {0: 402}).hold(aim, ())
     assert not any(decision.drops for decision in done.decisions)
     assert [fate.reason for fate in done.fates] == [CACHE_MINIMUM]
     assert done.verdict is not None
@@ -170,7 +170,7 @@ def test_what_is_only_audited_saves_nothing() -> None:
 def test_what_was_sent_before_counts_as_it_was_sent() -> None:
     """With 2,000 tokens before it, a short tail is no matter of the minimum."""
     plan = a_plan(HALF)
-    aim = PrefixGuard(plan, {7: 2000}).aim(plan.plan.decisions)
+    aim = PrefixGuard(plan, {0: 2000}).aim(plan.plan.decisions)
     assert aim == Held(plan.plan.decisions)
 
 
