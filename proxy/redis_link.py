@@ -56,6 +56,7 @@ class LinkSetting:
         limits: of the breakers.
         budget: of the queues.
         master: whether a server must be one.
+        look_in_s: after so long a connection is tried, lest something between has forgotten it.
         changed: told of each change: the link, whether of reading or writing, and the reason; None: well.
         strayed: given writes whose slot is elsewhere.
     """
@@ -67,6 +68,7 @@ class LinkSetting:
     changed: "Callable[[Link, str, Reason | None], None]"
     strayed: Callable[[list[tuple[Write, Address | None]]], None]
     master: bool = False
+    look_in_s: float = 15.0
     batches: BatchFigures = field(default_factory=BatchFigures)
 
 
@@ -188,8 +190,19 @@ class Link:
                 await self._mend()
             elif self._stale:
                 await self._replace()
-            await self._wake.wait()
+            try:
+                async with asyncio.timeout(self._setting.look_in_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._look_in()
             self._wake.clear()
+
+    async def _look_in(self) -> None:
+        """Find out whether an idle connection was forgotten on its way, before a request does."""
+        await self._hear()
+        if self.reason is None and not self._stands():
+            self._breaker.fail(at_once=True)
+            self._trouble(Reason.DOWN)
 
     async def _mend(self) -> None:
         """Try until the server is of use again; a server that is there but in trouble is given time first."""

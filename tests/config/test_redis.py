@@ -112,6 +112,8 @@ def test_sentinels_may_be_listed(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("redis: {}", "/settings.yaml:1:8: must have either `url` or `sentinel`"),
+        ("redis: {url: 'redis://h', password: 8675309}", "/settings.yaml:1:37: must be a text"),
+        ("redis: {url: 8675309}", "/settings.yaml:1:14: must be a text"),
         ("redis: 5", "/settings.yaml:1:8: must be a URL such as redis://127.0.0.1:6379/0"),
         ("redis:\n  ur: redis://h", '/settings.yaml:2:3: unknown key "ur"; did you mean "url"?'),
         ("redis:\n  url: redis://h\n  timeout_ms: 0", "/settings.yaml:3:15: must be a number above 0"),
@@ -132,6 +134,7 @@ def test_errors_say_where_and_what_would_be_right(tmp_path: Path, text: str, tol
     message = refused(tmp_path, text)
     assert told in message
     assert "hunter2" not in message
+    assert "8675309" not in message
 
 
 def test_passwords_come_from_the_environment(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def linked(
-    port: int, *, timeout_s: float = 5.0, connect_s: float = 5.0, failures: int = 3
+    port: int, *, timeout_s: float = 5.0, connect_s: float = 5.0, look_in_s: float = 60.0
 ) -> AsyncIterator[Watch]:
     budget = WriteBudget(1 << 20)
     told: list[tuple[str, Reason | None]] = []
@@ -54,10 +54,11 @@ async def linked(
     setting = LinkSetting(
         dialer=Dialer(Login(), 0, None, connect_s),
         timeout_s=timeout_s,
-        limits=BreakerLimits(failures, 0.001, 0.01),
+        limits=BreakerLimits(3, 0.001, 0.01),
         budget=budget,
         changed=lambda link, what, reason: told.append((what, reason)),
         strayed=strayed.extend,
+        look_in_s=look_in_s,
     )
 
     async def find() -> Address:
@@ -175,6 +176,18 @@ async def test_a_lost_connection_is_made_anew_in_the_background() -> None:
         await until(lambda: len(watch.told) == 3)
         assert await watch.link.ask(GET, 1) == [None]
     assert watch.told == [("requests", None), ("requests", Reason.DOWN), ("requests", None)]
+
+
+async def test_a_connection_that_was_forgotten_on_its_way_is_found_by_no_request() -> None:
+    """Whatever lies between drops what is idle, and tells nobody."""
+    async with scripted_redis() as server, linked(server.port, look_in_s=0.001, connect_s=0.05) as watch:
+        await watch.until(None)
+        server.answer = lambda words: None
+        await until(lambda: server.greetings > 2)
+        server.answer = well
+        await watch.until(None)
+        assert server.count(b"MGET") == 0
+    assert ("requests", Reason.DOWN) in watch.told
 
 
 async def test_a_server_that_answers_too_late_is_not_well() -> None:
