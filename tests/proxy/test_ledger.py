@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -245,3 +246,80 @@ async def test_the_store_holds_no_words_of_a_prompt() -> None:
     assert not any(
         word in value for value in shared.values.values() for word in (b"story", b"What", b"brief")
     )
+
+
+MORE = [SYSTEM, ASKED, SAID, NEXT]
+
+
+async def stepped(world: World, messages: list[Message], text: str) -> Settled:
+    """Send messages, of which the second is from now on sent otherwise."""
+    conversation = world.conversation(messages)
+    recalled = await world.ledger.recall(conversation)
+    made = {1: changed(conversation, 1, text)}
+    rest = {at: changed(conversation, at, None) for at in range(len(messages))}
+    settled = world.ledger.settle(world.ledger.stepped(recalled, 1, made), rest)
+    settled.sent()
+    await world.ledger.close()
+    return settled
+
+
+async def test_a_step_counts_for_all_that_follows_it_on_every_worker() -> None:
+    """And says how many turns it covered; under any later policy too."""
+    shared = SharedLevel()
+    here, there = World(shared=shared), World(shared=shared)
+    await here.send(MORE[:2], {0: "Be", 1: "story. What"})
+    settled = await stepped(here, MORE, "story")
+    assert settled.texts() == {0: "Be", 1: "story"}
+    for policy in ("p@1", "p@2"):
+        recalled = await there.ledger.recall(there.conversation([*MORE, SAID, ASKED], policy))
+        assert {at: dict(known.texts) for at, known in recalled.known.items()} == {
+            0: {0: "Be"},
+            1: {1: "story"},
+            2: {},
+            3: {},
+        }
+        assert (recalled.stepped_turns, recalled.is_todays) == (1, policy == "p@1")
+
+
+async def test_a_step_is_unknown_to_other_branches() -> None:
+    """Who goes on from before it is sent what was sent there."""
+    world = World()
+    await world.send(MORE[:2], {1: "story. What"})
+    await stepped(world, MORE, "story")
+    other = {"role": "user", "content": "Go on."}
+    assert (await world.known([SYSTEM, ASKED, SAID, other]))[1] == "story. What"
+
+
+async def test_of_a_step_and_its_twin_the_first_to_be_settled_counts() -> None:
+    """Whichever of the two took the step."""
+    for first_steps in (True, False):
+        world = World()
+        await world.send(MORE[:2], {1: "story. What"})
+        conversation = world.conversation(MORE)
+        recalled = await world.ledger.recall(conversation)
+        step = world.ledger.stepped(recalled, 1, {1: changed(conversation, 1, "story")})
+        rest = {at: changed(conversation, at, None) for at in range(4)}
+        both = [step, recalled] if first_steps else [recalled, step]
+        texts = [world.ledger.settle(one, rest).texts() for one in both]
+        assert texts == [{1: "story" if first_steps else "story. What"}] * 2
+
+
+async def test_a_step_that_was_never_sent_is_taken_again_alike() -> None:
+    """What is in memory at once is enough for whoever tries again."""
+    world = World()
+    await world.send(MORE[:2], {1: "story. What"})
+    conversation = world.conversation(MORE)
+    recalled = await world.ledger.recall(conversation)
+    step = world.ledger.stepped(recalled, 1, {1: changed(conversation, 1, "story")})
+    world.ledger.settle(step, {at: changed(conversation, at, None) for at in range(4)})
+    assert await world.known(MORE) == {0: "as it was", 1: "story", 2: "as it was", 3: "as it was"}
+
+
+async def test_how_long_ago_the_last_request_was_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute less at most: a prefix is not taken for colder than it is."""
+    world = World()
+    await world.send(MORE[:2], {})
+    assert (await world.ledger.recall(world.conversation(MORE))).age_s == 0
+    began = time.time()
+    monkeypatch.setattr(time, "time", lambda: began + 3600)
+    assert 3480 <= (await world.ledger.recall(world.conversation(MORE))).age_s <= 3600
