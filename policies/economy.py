@@ -353,11 +353,15 @@ def _cheapest(totals: Sequence[int], before: int, outlook: Outlook) -> int:
 
 
 def _is_safe(total: int, before: int, outlook: Outlook) -> bool:
-    """Whether a shortened prompt costs no more than the whole one after any number of the expected turns."""
-    for assumed in _assumed((total, before), outlook):
-        bills = zip(_running(total, 0, assumed), _running(before, 0, assumed), strict=True)
-        if any(mine > others for mine, others in bills):
-            return False
+    """Whether a shortened prompt costs no more than the whole one after any number of the expected turns.
+
+    Nor may it if the conversation stops growing: who relies on its growth would stay below the minimum.
+    """
+    for growth in {0, outlook.growth}:
+        for assumed in _assumed((total, before), replace(outlook, growth=growth)):
+            bills = zip(_running(total, 0, assumed), _running(before, 0, assumed), strict=True)
+            if any(mine > others for mine, others in bills):
+                return False
     return True
 
 

@@ -88,7 +88,7 @@ def test_the_cliff_of_the_papers_example() -> None:
     found = restored([600], 1500, Outlook(GPT_6, 5))
     assert found.indices == (0,)
     assert (found.verdict.ruling, found.verdict.sent) == (Ruling.MINIMUM, 1500)
-    assert (found.verdict.bill_after, found.verdict.bill_sent) == (5400, 1875 + 5 * 150)
+    assert [found.verdict.bill_after, found.verdict.bill_sent] == [Fraction(5400), Fraction(1875 + 5 * 150)]
 
 
 def test_as_little_is_taken_back_as_leads_above_the_minimum() -> None:
@@ -176,6 +176,14 @@ def test_a_prompt_that_grows_is_not_kept_from_the_minimum() -> None:
     assert (found.ruling, found.sent) == (Ruling.MINIMUM, 760)
     assert restored([150], 760, grows).indices == (0,)
     assert aimed(760, 610, replace(grows, growth=0)).ruling is Ruling.CLEAR
+
+
+def test_growth_is_not_relied_on_to_pass_the_minimum() -> None:
+    """1,400 tokens after one long turn: the next ones may be short, and 540 would stay below for long."""
+    grows = Outlook(GPT_6, 5, 1280)
+    found = aimed(1400, 540, grows)
+    assert (found.ruling, found.sent) == (Ruling.MINIMUM, 1152)
+    assert restored([860], 1400, grows).indices == (0,)
 
 
 def test_a_prompt_is_aimed_a_little_above_the_minimum() -> None:
