@@ -28,7 +28,7 @@ from elision.proxy.redis_security import check_redis
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.routing import Route, Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
-from elision.proxy.stores import check_sealing
+from elision.proxy.stores import check_cache
 from elision.proxy.teams import Teams, TrustedHeader
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
 
@@ -48,7 +48,7 @@ def serve(settings: Settings) -> int:
     ignore_hangup()
     allow_files()
     logs.configure(settings.log.format, settings.log.level)
-    check_sealing(settings.cache)
+    check_cache(settings.cache)
     if settings.redis is not None:
         check_redis(settings.redis)
     if settings.redis is not None and settings.cache.path is not None:

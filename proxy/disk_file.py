@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -201,6 +202,7 @@ class DiskFile:
                 _make(self._path)
                 self._inode = self._path.stat().st_ino
                 self._connection = _connected(self._path, self._wait_s)
+            _narrow(self._path)
 
     def _move_aside(self, error: sqlite3.DatabaseError) -> None:
         """Give the file, with its log, another name. The lock must be held."""
@@ -209,7 +211,9 @@ class DiskFile:
         for companion in _COMPANIONS:
             with suppress(FileNotFoundError):
                 Path(f"{self._path}{companion}").rename(f"{aside}{companion}")
-        for old in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*[0-9]"))[:-_DAMAGED_KEPT]:
+        for old in sorted(self._path.parent.glob(f"{escape(self._path.name)}.damaged-*[0-9]"))[
+            :-_DAMAGED_KEPT
+        ]:
             for suffix in ("", *_COMPANIONS):
                 Path(f"{old}{suffix}").unlink(missing_ok=True)
         log = logging.getLogger("elision.cache")
@@ -282,11 +286,17 @@ def _make(path: Path) -> None:
     release the locks that SQLite holds on it in this process.
     """
     if path.exists():
-        path.chmod(0o600)
         return
     for companion in _COMPANIONS:
         Path(f"{path}{companion}").unlink(missing_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _narrow(path: Path) -> None:
+    """Let nobody but its owner read a file that proved to be ours, or its log."""
+    for suffix in ("", *_COMPANIONS):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").chmod(0o600)
 
 
 def _refuse_emptied(path: Path) -> None:

@@ -67,7 +67,7 @@ def open_store(settings: Settings) -> OpenStore:
 
     Raises: ConfigError if a package that it needs is missing, or a certificate cannot be read.
     """
-    check_sealing(settings.cache)
+    check_cache(settings.cache)
     memory = MemoryStore(settings.cache.memory_mib * _MIB)
     shared = shared_level(settings)
     used: SharedStore | None = shared
@@ -98,11 +98,15 @@ def with_shared_file(settings: Settings, folder: Path) -> Settings:
     return replace(settings, cache=replace(settings.cache, path=folder / FILE_NAME))
 
 
-def check_sealing(cache: Cache) -> None:
-    """Refuse to begin without the package that the settings need.
+def check_cache(cache: Cache) -> None:
+    """Refuse to begin with a path that cannot be a file, or without the package that the settings need.
 
     Raises: ConfigError.
     """
+    if cache.path is not None and cache.path.is_dir():
+        raise ConfigError(
+            [f"cache.path: {cache.path} is a folder; name a file in it, {FILE_NAME} for instance"]
+        )
     if cache.key_env is not None and find_spec("cryptography") is None:
         remedy = "install it: pip install 'elision[encryption]'"
         raise ConfigError([f"cache.key_env: encryption needs the package cryptography; {remedy}"])

@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from elision.proxy.disk_file import DiskFile, ForeignFileError, Item
 from elision.proxy.store import Kind, make_key, scope_of
@@ -85,8 +88,9 @@ def test_only_the_owner_may_read(opened: Opener, tmp_path: Path) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
     file.close()
     path.chmod(0o644)
-    opened(path).read([b"a"])
-    assert path.stat().st_mode & 0o777 == 0o600
+    opened(path).write([item(b"a", b"1")])
+    files = [entry for entry in path.parent.iterdir() if entry.name.startswith("kept.db")]
+    assert {entry.stat().st_mode & 0o777 for entry in files} == {0o600}
 
 
 def test_the_oldest_go_when_the_limit_is_reached(opened: Opener, tmp_path: Path) -> None:
@@ -216,10 +220,12 @@ def test_another_programs_database_is_left_alone(opened: Opener, tmp_path: Path)
     with sqlite3.connect(path) as theirs:
         theirs.execute("CREATE TABLE precious (x)")
     theirs.close()
+    path.chmod(0o644)
     before = path.read_bytes()
     with pytest.raises(ForeignFileError, match=r"theirs\.db is a database of another program"):
         opened(path).write([item(b"a", b"1")])
     assert path.read_bytes() == before
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_file_of_another_layout_is_moved_aside(opened: Opener, tmp_path: Path) -> None:
@@ -323,3 +329,42 @@ async def test_of_several_processes_one_is_the_first_to_add(opened: Opener, tmp_
         won += map(int, output.split())
     assert sorted(won) == list(range(200))
     assert len(opened(tmp_path / "kept.db").read([key_of(number) for number in range(200)])) == 200
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "new", "add", "drop", "reopen"]),
+        st.sampled_from([b"a", b"b", b"c"]),
+        st.binary(max_size=3),
+        st.booleans(),
+        st.integers(0, 1),
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(STEPS)
+def test_a_file_is_a_mapping_whoever_looks(steps: list[tuple[str, bytes, bytes, bool, int]]) -> None:
+    """Two connections, any order of writes: the same values as in a dictionary."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "kept.db"
+        files, model = [DiskFile(path, LIMIT, 30) for _ in range(2)], dict[bytes, bytes]()
+        for what, key, value, lives, who in steps:
+            one = item(key, value, 60 if lives else -60, only_new=what != "put")
+            added = key not in model
+            if what == "reopen":
+                files[who].close()
+            elif what == "drop":
+                files[who].drop([key])
+                model.pop(key, None)
+            elif what == "add":
+                assert files[who].add(one) == added
+            else:
+                files[who].write([one])
+            if what == "put" or (what in ("new", "add") and added):
+                model.pop(key, None)
+                model |= {key: value} if lives else {}
+            assert files[1 - who].read([b"a", b"b", b"c"]) == model
+        for file in files:
+            file.close()

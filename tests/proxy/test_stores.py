@@ -13,7 +13,7 @@ from elision.config.redis import RedisEntry
 from elision.config.settings import Cache, Settings
 from elision.proxy import stores
 from elision.proxy.store import Kind, make_key, scope_of
-from elision.proxy.stores import check_sealing, open_store, shared_level, with_shared_file
+from elision.proxy.stores import check_cache, open_store, shared_level, with_shared_file
 from elision.proxy.values import pack
 from fakes.redis_server import needs_redis, redis_server
 
@@ -98,9 +98,16 @@ def test_several_workers_share_a_file_where_they_share_nothing_else(tmp_path: Pa
 
 def test_a_missing_package_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
-    check_sealing(Cache(key_env="K"))
+    check_cache(Cache(key_env="K"))
     monkeypatch.setattr(stores, "find_spec", lambda _name: None)
-    check_sealing(Cache())
+    check_cache(Cache())
     with pytest.raises(ConfigError) as caught:
-        check_sealing(Cache(key_env="K"))
+        check_cache(Cache(key_env="K"))
     assert "pip install 'elision[encryption]'" in caught.value.problems[0]
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """Said before anything starts, with what to write instead."""
+    with pytest.raises(ConfigError) as caught:
+        check_cache(Cache(path=tmp_path))
+    assert caught.value.problems[0].endswith("is a folder; name a file in it, kept.db for instance")
