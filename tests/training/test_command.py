@@ -145,6 +145,19 @@ def test_the_same_command_again_trains_no_more(wish: Wish, trained: tuple[Traine
     assert again.held_out == trained[0].held_out
 
 
+def test_the_same_seed_gives_the_same_weights(wish: Wish, tmp_path: Path) -> None:
+    """To the last bit, from the same pairs on the same machine; another seed, others."""
+    short = replace(
+        wish, out=tmp_path / "a", options=replace(wish.options, out=tmp_path / "a" / TRAINING, epochs=1)
+    )
+    made = [llmlingua2(short, lambda line: None)]
+    for name, seed in (("b", 0), ("c", 1)):
+        options = replace(short.options, out=tmp_path / name / TRAINING, seed=seed)
+        made.append(llmlingua2(replace(short, out=tmp_path / name, options=options), lambda line: None))
+    one, same, other = (result.model.files["model.onnx"].sha256 for result in made)
+    assert one == same != other
+
+
 def test_other_options_in_its_folder_are_refused(wish: Wish, trained: tuple[Trained, list[str]]) -> None:
     """Weights of two trainings are never mixed."""
     assert trained
