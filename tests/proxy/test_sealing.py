@@ -1,6 +1,6 @@
 """Who can read the store can neither read what is kept nor test what was sent, nor change it unseen."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elision.proxy.sealing import Seal, Sealed
@@ -21,6 +21,7 @@ def tiers(shared: SharedLevel, *keys: bytes) -> Tiers:
     return Tiers(MemoryStore(0), Sealed(shared, keys))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.binary(min_size=25, max_size=41))
 def test_a_value_comes_back_for_its_name_alone(value: bytes, key: bytes) -> None:
     """And never the same bytes twice."""
@@ -34,6 +35,7 @@ def test_a_value_comes_back_for_its_name_alone(value: bytes, key: bytes) -> None
     assert len(sealed) == len(value) + 29
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0), st.integers(1, 255))
 def test_any_flipped_byte_is_a_miss(value: bytes, place: int, flip: int) -> None:
     """Whichever it is."""
@@ -43,6 +45,7 @@ def test_any_flipped_byte_is_a_miss(value: bytes, place: int, flip: int) -> None
     assert seal.open(KEY, bytes(sealed)) is None
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_foreign_bytes_are_a_miss(value: bytes) -> None:
     """However short."""

@@ -3,7 +3,7 @@
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elision.proxy.values import is_sound, pack, unpack
@@ -14,6 +14,7 @@ CONTENTS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(CONTENTS)
 def test_a_content_comes_back_as_it_was(content: bytes) -> None:
     """Pressed or not, and never more than five bytes longer."""
@@ -23,6 +24,7 @@ def test_a_content_comes_back_as_it_was(content: bytes) -> None:
     assert len(value) <= len(content) + 5
 
 
+@settings(deadline=None)
 @given(CONTENTS, st.integers(0), st.integers(1, 255))
 def test_any_flipped_byte_is_a_miss(content: bytes, place: int, flip: int) -> None:
     """Whichever it is."""
@@ -32,6 +34,7 @@ def test_any_flipped_byte_is_a_miss(content: bytes, place: int, flip: int) -> No
     assert not is_sound(bytes(value))
 
 
+@settings(deadline=None)
 @given(CONTENTS, st.integers(0))
 def test_a_value_that_was_cut_short_is_a_miss(content: bytes, end: int) -> None:
     """Wherever it ends."""
@@ -39,6 +42,7 @@ def test_a_value_that_was_cut_short_is_a_miss(content: bytes, end: int) -> None:
     assert unpack(value[: end % len(value)]) is None
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_a_foreign_value_is_a_miss(value: bytes) -> None:
     """Whatever the bytes."""
