@@ -1,13 +1,15 @@
 """From what a classifier says of tokens to how much each word matters: the embedded model's formula.
 
-Pure numbers. Three things that a token's chance of being kept does not say: words are kept or dropped whole;
-a word of many tokens costs what several others would; and an answer is of use only if all of it
-stays, so a word beside one that surely stays is worth more than alone. The formula's two numbers
-come with the weights (`blend.json`); this module owns what they mean and runs no model.
+Pure but for reading its numbers. What a token's chance of being kept does not say: words are kept or
+dropped whole; a word of many tokens costs what several others would; what a text names for the
+tenth time it has named before; and an answer is of use only if all of it stays, so a word beside
+one that surely stays is worth more than alone. The formula's three numbers come with the weights
+(`blend.json`); this module owns what they mean and runs no model.
 """
 
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from elision.compressors.errors import WeightsMissing
 BLEND = "blend.json"
 # A word that no token stands for cannot be judged: it goes last. Chances of 0 and 1 have no logarithm.
 _LEAST = 1e-6
+_MOST_MENTIONS = 4
+_MARKS = ".,;:!?()[]{}\"'“”‘’«»…"
+_NUMBERS = "`cost`, `neighbour` and `repeat`, each a number from 0 to 1, and nothing else"
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,41 +37,46 @@ class Blend:
             chance per token.
         neighbour: how far a word is lifted towards the better one of its two neighbours: 0 not at
             all, 1 to its height.
+        repeat: how much it counts against a word that the same word stood before it: 0 not at
+            all, 1 its second mention a half, its fourth and all later ones a quarter of its chance.
     """
 
     cost: float = 0.0
     neighbour: float = 0.0
+    repeat: float = 0.0
 
     @classmethod
     def read(cls, folder: Path) -> "Blend":
         """Read `blend.json` beside a model's weights; without it tokens speak for themselves.
 
-        Raises: WeightsMissing if it does not hold these two numbers.
+        Raises: WeightsMissing if it does not hold these three numbers.
         """
         path = folder / BLEND
         if not path.is_file():
             return cls()
         try:
             told = json.loads(path.read_text("utf-8"))
-            found = cls(float(told["cost"]), float(told["neighbour"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WeightsMissing(f"{path}: must hold `cost` and `neighbour`, two numbers: {error}") from error
-        if len(told) != 2 or not (0 <= found.cost <= 1 and 0 <= found.neighbour <= 1):
-            raise WeightsMissing(f"{path}: `cost` and `neighbour`, and no others, must be from 0 to 1")
+            found = cls(**{name: float(value) for name, value in told.items()})
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise WeightsMissing(f"{path}: must hold {_NUMBERS}: {error}") from error
+        if len(told) != len(fields(cls)) or not all(0 <= value <= 1 for value in astuple(found)):
+            raise WeightsMissing(f"{path}: must hold {_NUMBERS}")
         return found
 
     @property
     def label(self) -> str:
         """For fingerprints."""
-        return f"cost={self.cost:g} neighbour={self.neighbour:g}"
+        return f"cost={self.cost:g} neighbour={self.neighbour:g} repeat={self.repeat:g}"
 
-    def importance(self, bounds: Ints, offsets: Ints, chances: NDArray[np.floating]) -> Floats:
+    def importance(self, text: str, bounds: Ints, offsets: Ints, chances: NDArray[np.floating]) -> Floats:
         """Return (N,) how much each word matters, 0 at most: logarithms of chances.
 
         A word's chance is the one whose log-odds are the mean of its tokens'. From its logarithm
-        goes `cost` times that of the number of tokens; then words are lifted towards neighbours.
+        goes `cost` times that of the number of tokens, and `repeat` times that of how often the
+        word has stood so far, up to four; then words are lifted towards neighbours.
 
         Args:
+            text: that all of it is of.
             bounds: (N, 2) characters of words, ascending, disjoint, as `elision.compressors.units.words`
                 finds them: with the marks that touch them, as the model was taught.
             offsets: (T, 2) characters of tokens, ascending; a token counts for the word that it begins in.
@@ -81,6 +91,7 @@ class Blend:
         count = np.bincount(at[inside], minlength=len(bounds))
         mean = np.bincount(at[inside], weights=odds, minlength=len(bounds)) / np.maximum(count, 1)
         score = -np.logaddexp(0.0, -mean) - self.cost * np.log(np.maximum(count, 1))
+        score -= self.repeat * np.log(np.minimum(_mentions(text, bounds), _MOST_MENTIONS))
         score[count == 0] = np.log(_LEAST)
         return self._lifted(score)
 
@@ -92,3 +103,14 @@ class Blend:
         lifted = score.copy()
         lifted[better] += self.neighbour * (beside[better] - score[better])
         return lifted
+
+
+def _mentions(text: str, bounds: Ints) -> Ints:
+    """Return (N,) how often each word has stood so far, itself counted; case and marks around it aside."""
+    seen: Counter[str] = Counter()
+    found = np.empty(len(bounds), np.int64)
+    for at, (start, end) in enumerate(bounds.tolist()):
+        word = text[start:end].strip(_MARKS).lower()
+        seen[word] += 1
+        found[at] = seen[word]
+    return found

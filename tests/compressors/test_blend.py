@@ -11,23 +11,27 @@ from hypothesis import strategies as st
 
 from elision.compressors.blend import BLEND, Blend
 from elision.compressors.errors import WeightsMissing
+from elision.compressors.units import words
 
 # "so the tokenizer runs": one token each, three for the tokenizer.
+TEXT = "so the tokenizer runs"
 BOUNDS = np.asarray([(0, 2), (3, 6), (7, 16), (17, 21)])
 OFFSETS = np.asarray([(0, 2), (3, 6), (7, 12), (12, 14), (14, 16), (17, 21)])
 CHANCES = np.asarray([0.1, 0.2, 0.8, 0.9, 0.7, 0.4])
 
 
-def plain(blend: Blend, tokens: list[list[float]]) -> list[float]:
+def plain(blend: Blend, read: list[tuple[str, list[float]]]) -> list[float]:
     """The formula word by word, as its description has it."""
     scores = []
-    for chances in tokens:
+    for at, (word, chances) in enumerate(read):
         if not chances:
             scores.append(math.log(1e-6))
             continue
-        odds = [math.log(min(max(p, 1e-6), 1 - 1e-6) / (1 - min(max(p, 1e-6), 1 - 1e-6))) for p in chances]
-        chance = 1 / (1 + math.exp(-sum(odds) / len(odds)))
-        scores.append(math.log(chance) - blend.cost * math.log(len(chances)))
+        held = [min(max(chance, 1e-6), 1 - 1e-6) for chance in chances]
+        odds = sum(math.log(chance / (1 - chance)) for chance in held) / len(held)
+        mentions = min(sum(other == word for other, _ in read[: at + 1]), 4)
+        chance = 1 / (1 + math.exp(-odds))
+        scores.append(math.log(chance) - blend.cost * math.log(len(held)) - blend.repeat * math.log(mentions))
     found = []
     for i, score in enumerate(scores):
         beside = max(scores[max(i - 1, 0) : i] + scores[i + 1 : i + 2], default=score)
@@ -36,34 +40,37 @@ def plain(blend: Blend, tokens: list[list[float]]) -> list[float]:
 
 
 @given(
-    tokens=st.lists(st.lists(st.floats(0, 1), max_size=4), min_size=1, max_size=12),
-    cost=st.floats(0, 1),
-    neighbour=st.floats(0, 1),
+    read=st.lists(
+        st.tuples(st.sampled_from(("fox", "den", "oak")), st.lists(st.floats(0, 1), max_size=3)),
+        min_size=1,
+        max_size=12,
+    ),
+    numbers=st.tuples(*[st.floats(0, 1)] * 3),
 )
-def test_the_formula_is_its_plain_reading(tokens: list[list[float]], cost: float, neighbour: float) -> None:
+def test_the_formula_is_its_plain_reading(
+    read: list[tuple[str, list[float]]], numbers: tuple[float, float, float]
+) -> None:
     """Fast and slow agree for any chances, words without a token among them."""
-    starts = np.cumsum([0, *(len(one) + 2 for one in tokens)])
-    bounds = np.asarray([(start, start + len(one) + 1) for start, one in zip(starts, tokens, strict=False)])
+    text = " ".join(word for word, _ in read)
     places = [
-        (start + i, start + i + 1)
-        for (start, _), one in zip(bounds, tokens, strict=True)
-        for i in range(len(one))
+        (4 * at + i, 4 * at + i + 1) for at, (_, chances) in enumerate(read) for i in range(len(chances))
     ]
-    chances = np.asarray([chance for one in tokens for chance in one])
-    blend = Blend(cost, neighbour)
-    found = blend.importance(bounds, np.asarray(places, np.int64).reshape(-1, 2), chances)
-    assert found == pytest.approx(plain(blend, tokens), abs=1e-9)
+    chances = np.asarray([chance for _, of_word in read for chance in of_word])
+    found = Blend(*numbers).importance(
+        text, words(text), np.asarray(places, np.int64).reshape(-1, 2), chances
+    )
+    assert found == pytest.approx(plain(Blend(*numbers), read), abs=1e-9)
 
 
 def test_without_numbers_words_rank_as_their_tokens_say() -> None:
     """The formula of zeros is the mean of the tokens' log-odds."""
-    order = np.argsort(-Blend().importance(BOUNDS, OFFSETS, CHANCES))
+    order = np.argsort(-Blend().importance(TEXT, BOUNDS, OFFSETS, CHANCES))
     assert order.tolist() == [2, 3, 1, 0]
 
 
 def test_a_word_of_many_tokens_costs_more() -> None:
     """At the full cost a chance of .8 for three tokens is worth less than .4 for one."""
-    plain_, costly = (Blend(cost).importance(BOUNDS, OFFSETS, CHANCES) for cost in (0.0, 1.0))
+    plain_, costly = (Blend(cost).importance(TEXT, BOUNDS, OFFSETS, CHANCES) for cost in (0.0, 1.0))
     assert plain_[2] > plain_[3]
     assert costly[2] < costly[3]
     assert costly[3] == plain_[3]
@@ -71,31 +78,47 @@ def test_a_word_of_many_tokens_costs_more() -> None:
 
 def test_a_neighbour_lifts_and_never_lowers() -> None:
     """The words on both sides of the likeliest rise; it stays where it was."""
-    alone, lifted = (Blend(0.0, share).importance(BOUNDS, OFFSETS, CHANCES) for share in (0.0, 0.5))
+    alone, lifted = (Blend(0.0, share).importance(TEXT, BOUNDS, OFFSETS, CHANCES) for share in (0.0, 0.5))
     assert lifted[1] == pytest.approx((alone[1] + alone[2]) / 2)
     assert lifted[2] == alone[2]
     assert (lifted >= alone).all()
 
 
+def test_what_was_named_before_counts_less() -> None:
+    """Case and marks aside; the fourth mention and all later ones alike; the first as ever."""
+    text = "Ada, ada ADA. (Ada) Ada Bo"
+    bounds = words(text)
+    found = Blend(0.0, 0.0, 1.0).importance(text, bounds, bounds, np.full(len(bounds), 0.5))
+    assert np.exp(found).tolist() == pytest.approx([1 / 2, 1 / 4, 1 / 6, 1 / 8, 1 / 8, 1 / 2])
+
+
 def test_tokens_between_words_count_for_none() -> None:
     """What a tokenizer makes of whitespace changes nothing; a word without a token goes last."""
     bounds = np.asarray([(0, 2), (4, 6), (8, 9)])
-    found = Blend().importance(bounds, np.asarray([(0, 2), (3, 4), (4, 6)]), np.asarray([0.5, 1.0, 0.25]))
+    offsets, chances = np.asarray([(0, 2), (3, 4), (4, 6)]), np.asarray([0.5, 1.0, 0.25])
+    found = Blend().importance("go  up  .", bounds, offsets, chances)
     assert found.tolist() == pytest.approx([math.log(0.5), math.log(0.25), math.log(1e-6)])
-    assert Blend().importance(bounds[:0], OFFSETS, CHANCES).shape == (0,)
+    assert Blend().importance("", bounds[:0], OFFSETS, CHANCES).shape == (0,)
 
 
 def test_numbers_are_read_from_beside_the_weights(tmp_path: Path) -> None:
-    """No file means none of it; a file says both numbers."""
-    assert Blend.read(tmp_path) == Blend(0.0, 0.0)
-    (tmp_path / BLEND).write_text('{"cost": 0.5, "neighbour": 0.25}')
-    assert Blend.read(tmp_path) == Blend(0.5, 0.25)
-    assert Blend.read(tmp_path).label == "cost=0.5 neighbour=0.25"
+    """No file means none of it; a file says all three."""
+    assert Blend.read(tmp_path) == Blend(0.0, 0.0, 0.0)
+    (tmp_path / BLEND).write_text('{"cost": 0.5, "neighbour": 0.25, "repeat": 1}')
+    assert Blend.read(tmp_path) == Blend(0.5, 0.25, 1.0)
+    assert Blend.read(tmp_path).label == "cost=0.5 neighbour=0.25 repeat=1"
 
 
 @pytest.mark.parametrize(
     "told",
-    [{}, {"cost": 0.5}, {"cost": 2, "neighbour": 0}, {"cost": 0, "neighbour": 0, "x": 1}, [], {"cost": "a"}],
+    [
+        {},
+        {"cost": 0.5, "neighbour": 0},
+        {"cost": 2, "neighbour": 0, "repeat": 0},
+        {"cost": 0, "neighbour": 0, "repeat": 0, "x": 1},
+        {"cost": "a", "neighbour": 0, "repeat": 0},
+        [],
+    ],
 )
 def test_wrong_numbers_are_named(tmp_path: Path, told: object) -> None:
     """The file is said, and what it must hold."""

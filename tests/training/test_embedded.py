@@ -49,7 +49,7 @@ class Embedded:
         read = self._tokenizer.encode(text)
         (chances,) = self._classifier.probabilities([np.asarray(read.ids)])
         bounds, offsets = words(text), np.asarray(read.offsets)[1:-1]
-        return Units(bounds, self._blend.importance(bounds, offsets, chances[1:-1]))
+        return Units(bounds, self._blend.importance(text, bounds, offsets, chances[1:-1]))
 
 
 def survival(scorer: Scorer, rate: float) -> float:
