@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -53,12 +53,12 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Show JSON.")] = False,
     settings: SettingsFile = None,
 ) -> int:
-    """Show what is kept, by team and kind: values, bytes, age of the oldest."""
+    """Show how much is kept, by team and kind."""
 
     async def look(store: "SharedStore", merged: "Settings") -> int:
         scopes = _scopes_of(team, merged)
         kept = [one for scope in _each(scopes) for one in await store.kept(scope)]
-        rows = _rows(kept, merged)
+        rows = _rows(kept, merged.cache.ttl_s, _names(merged, team))
         if as_json:
             typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         else:
@@ -70,7 +70,7 @@ def stats(
 
 @app.command()
 def clear(*, team: Team = None, settings: SettingsFile = None) -> int:
-    """Forget what is kept, of one team or of all; what is decided after that is kept as ever."""
+    """Forget what is kept, of one team or of all."""
 
     async def forget(store: "SharedStore", merged: "Settings") -> int:
         scopes = _scopes_of(team, merged)
@@ -135,13 +135,13 @@ def _spellings(team: str) -> tuple[str, ...]:
     return ("", DEFAULT_TEAM) if team == DEFAULT_TEAM else (team,)
 
 
-def _names(settings: "Settings") -> dict[bytes, str]:
-    """Return the teams that have a policy, by their scopes."""
+def _names(settings: "Settings", asked: str | None = None) -> dict[bytes, str]:
+    """Return the teams that have a policy, and one that was asked for, by their scopes."""
     from elision.compressors.registry import method_names
     from elision.proxy.policy_source import DEFAULT_TEAM, load_policies
     from elision.proxy.store import SHARED_SCOPE, scope_of
 
-    teams = {DEFAULT_TEAM}
+    teams = {DEFAULT_TEAM, asked or DEFAULT_TEAM}
     if settings.policies is not None:
         with suppress(ConfigError):  # a wrong policy is no reason not to show what is kept
             teams.update(load_policies(settings.policies, method_names()).by_team)
@@ -198,11 +198,10 @@ def _tell(bar: "Progress", task: "TaskID", before: int, gone: int) -> None:
     bar.update(task, completed=before + gone)
 
 
-def _rows(kept: "Iterable[Kept]", settings: "Settings") -> list[dict[str, object]]:
+def _rows(kept: "Iterable[Kept]", ttl_s: float, names: Mapping[bytes, str]) -> list[dict[str, object]]:
     """Return what is kept as rows for people and machines."""
     from elision.proxy.store_tiers import kind_name
 
-    names = _names(settings)
     groups: dict[tuple[str, str], list[Kept]] = {}
     for one in kept:
         place = (names.get(one.scope, one.scope.hex()), kind_name(one.kind))
@@ -213,7 +212,7 @@ def _rows(kept: "Iterable[Kept]", settings: "Settings") -> list[dict[str, object
             "kind": kind,
             "values": sum(one.entries for one in group),
             "bytes": sum(one.held_bytes for one in group),
-            "oldest_s": max(0, round(settings.cache.ttl_s - min(one.first_ends_s for one in group))),
+            "oldest_s": max(0, round(ttl_s - min(one.first_ends_s for one in group))),
         }
         for (team, kind), group in sorted(groups.items())
     ]
@@ -239,7 +238,7 @@ def _print_rows(rows: Sequence[dict[str, object]]) -> None:
 
 
 def _size(held_bytes: int) -> str:
-    return f"{held_bytes / 1e6:.1f} MB" if held_bytes >= 100_000 else f"{held_bytes / 1e3:.1f} kB"
+    return f"{held_bytes / 1e6:.1f} MB" if held_bytes >= 1_000_000 else f"{held_bytes / 1e3:.1f} kB"
 
 
 def _age(seconds: int) -> str:

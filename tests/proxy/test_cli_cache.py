@@ -82,6 +82,7 @@ def test_a_table_says_it_for_people(settings: Path, capsys: pytest.CaptureFixtur
     assert out.split()[:5] == ["team", "kind", "values", "size", "oldest"]
     assert "search message 2,500 2.5 MB 2 min" in " ".join(out.split())
     assert "default" not in out
+    assert {row["team"] for row in rows(capsys, "--team", "gone", "--settings", str(settings))} == {"gone"}
     assert run(["cache", "stats", "--team", "nobody", "--settings", str(settings)]) == 0
     assert capsys.readouterr().out == "nothing is kept\n"
 
