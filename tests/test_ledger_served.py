@@ -1,0 +1,130 @@
+"""`elision serve` with one worker and with four: what went out for a message goes out for it for good.
+
+Conversations go through at once, while the compressor and a worker are killed. An upstream
+notes the SHA-256 of every message that it gets.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elision.proxy.store import Kind
+from elision.proxy.store_disk import DiskStore
+from fakes.raw_upstream import RawUpstream, Received, answer
+from fakes.running import read_answer, request_bytes
+from fakes.serving import Served, descendants, served
+
+POLICY = """
+name: short
+deadline_s: 2
+rules:
+  - when: {segment: [context, tool_result]}
+    use: {method: frequency, rate: 0.5, min_tokens: 20}
+"""
+FACT = "The mill by the {0} river was built in the year 17{0} and it has been standing there since then. "
+SYSTEM = {"role": "system", "content": "You know all mills. Be brief, and name your source."}
+TURNS = 20
+CHAT = "/v1/chat/completions"
+
+Message = dict[str, Any]
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Upstream:
+    """Answers at once, and keeps digests of what it got, by conversation and message."""
+
+    def __init__(self) -> None:
+        self.digests: dict[tuple[str, int], set[str]] = {}
+        self.requests = 0
+        self.shortened = 0
+
+    async def __call__(self, request: Received) -> AsyncIterator[bytes]:
+        messages = json.loads(request.body)["messages"]
+        name = messages[-1]["name"]
+        for index, message in enumerate(messages):
+            digest = hashlib.sha256(json.dumps({**message, "name": ""}).encode()).hexdigest()
+            self.digests.setdefault((name, index), set()).add(digest)
+        self.requests += 1
+        self.shortened += any(len(message["content"]) < message["n"] for message in messages)
+        yield answer(b"{}")
+
+
+def said(talk: int, turn: int) -> Message:
+    """Return what the user says in a turn, or, in every third, a tool; `n` is how long it is."""
+    story = FACT.format(10 + (talk + turn) % 90) * 4
+    text = f"Context:\n\n{story}\n\n{story.title()}\n\nQuestion: of talk {talk}, turn {turn}, whose is it?"
+    return {"role": "tool" if turn % 3 == 2 else "user", "content": text, "n": len(text), "name": str(talk)}
+
+
+async def talk(running: Served, number: int, turns: range, messages: list[Message]) -> None:
+    """Go through turns of a conversation over one connection, hence one worker, as clients do."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    for turn in turns:
+        messages.append(said(number, turn))
+        body = json.dumps({"model": "m", "messages": messages}).encode()
+        request = request_bytes("POST", CHAT, (("Content-Type", "application/json"),), body)
+        try:
+            writer.write(request)
+            got = await read_answer(reader)
+        except (ConnectionError, asyncio.IncompleteReadError):  # it was given to the worker that was killed
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            writer.write(request)
+            got = await read_answer(reader)
+        assert got.status == 200
+        messages.append({"role": "assistant", "content": f"In turn {turn}.", "n": 0})
+    writer.close()
+
+
+def processes(running: Served, word: str) -> list[int]:
+    """Return the proxy's processes whose command line has this word."""
+    return sorted(pid for pid, command in descendants(running.process.pid).items() if word in command)
+
+
+async def until_written(file: Path, messages: int) -> None:
+    """Wait until the workers' file has so many messages; a timeout fails the test."""
+    store = DiskStore(file, 1 << 30)
+    async with asyncio.timeout(30):
+        while sum(kept.entries for kept in await store.kept() if kept.kind == Kind.MESSAGE.value) < messages:
+            await asyncio.sleep(0.02)
+    await store.close()
+
+
+async def through(running: Served, file: Path, talks: int) -> None:
+    """Lead conversations at once, every few turns by other workers; kill the compressor, then a worker."""
+    messages: list[list[Message]] = [[{**SYSTEM, "n": 0, "name": str(number)}] for number in range(talks)]
+    for start, victims in zip(range(0, TURNS, 4), ("", "worker_process", "", "spawn_main", ""), strict=True):
+        for pid in processes(running, victims)[:1] if victims else ():
+            os.kill(pid, signal.SIGKILL)
+        turns = range(start, start + 4)
+        await asyncio.gather(*(talk(running, n, turns, messages[n]) for n in range(talks)))
+        # An answer takes a model longer than the disk takes for this.
+        await until_written(file, talks * 2 * turns.stop)
+
+
+@pytest.mark.parametrize(("workers", "talks"), [(1, 1), (4, 64)])
+async def test_every_message_goes_out_as_it_once_went(tmp_path: Path, workers: int, talks: int) -> None:
+    """Twenty turns; killed processes cost savings, never a byte of a prefix."""
+    file = tmp_path / "kept.sqlite"
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "default.yaml").write_text(POLICY)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"cache: {{path: {file}}}\nworkers: {workers}\npolicies: {tmp_path / 'p'}\n")
+    upstream = Upstream()
+    async with (
+        RawUpstream(upstream) as listening,
+        served("--upstream", listening.url, "--settings", str(settings)) as running,
+    ):
+        await running.until_ready()
+        await through(running, file, talks)
+    assert upstream.requests == talks * TURNS
+    assert upstream.shortened > talks * TURNS / 2
+    assert len(upstream.digests) == talks * 2 * TURNS
+    assert [key for key, digests in upstream.digests.items() if len(digests) > 1] == []
