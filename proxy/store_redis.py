@@ -25,7 +25,12 @@ from elision.proxy.store import SCOPE_BYTES, Kept, StoreUnreachable
 _FLUSH_S = 1.0
 _MIB = 1024 * 1024
 
+_NO_USE = "Redis%s is of no use for %s: %s (%s). Requests go on without it."
+_OF_A_REQUEST = frozenset((Reason.MOVED, Reason.CLUSTERDOWN, Reason.PROTOCOL))
+"""Answers to one request that say nothing of the next one."""
+
 _IN_WORDS = {
+    Reason.CONNECTING: "there is no connection yet",
     Reason.DOWN: "nothing answers there",
     Reason.TIMEOUT: "it does not answer in time",
     Reason.READONLY: "it takes no writes: a replica, or its disk is in trouble",
@@ -84,6 +89,7 @@ class RedisStore:
         self._trouble = Reason.CONNECTING.value
         self._hits = self._misses = 0
         self._failures: Counter[Reason] = Counter()
+        self._told: set[Reason] = set()
         self._log = logging.getLogger("elision.redis")
         self._budget = WriteBudget(entry.queue_mib * _MIB)
         self._setting = self._setting_of(entry)
@@ -229,9 +235,13 @@ class RedisStore:
             return trouble
 
     def _note(self, trouble: RedisTrouble) -> None:
-        """Count a request that Redis was of no use to."""
-        self._trouble = trouble.reason.value
-        self._failures[trouble.reason] += 1
+        """Count a request that Redis was of no use to; tell what no link tells, until one recovers."""
+        reason = trouble.reason
+        self._trouble = reason.value
+        self._failures[reason] += 1
+        if reason in _OF_A_REQUEST and reason not in self._told:
+            self._told.add(reason)
+            self._log.warning(_NO_USE, "", "a request", _IN_WORDS[reason], reason.value)
 
     async def _reachable(self) -> Sequence[Link]:
         """Return the way to each server, once all are of use.
@@ -245,7 +255,7 @@ class RedisStore:
 
     def _unreachable(self, reason: Reason) -> StoreUnreachable:
         name = next((link.name for link in self._servers.links() if link.reason), "")
-        told = f"{_IN_WORDS.get(reason, 'no answer yet')} ({reason.value})"
+        told = f"{_IN_WORDS[reason]} ({reason.value})"
         return StoreUnreachable(f"Redis{' at ' * bool(name)}{name} is of no use: {told}")
 
     def _setting_of(self, entry: RedisEntry) -> LinkSetting:
@@ -268,14 +278,12 @@ class RedisStore:
         """Tell the operator, once per change."""
         if what == "requests":
             self._trouble = reason.value if reason else ""
+            self._told.clear()
         name = f" at {link.name}" if link.name else ""
         if reason is None:
             self._log.info("Redis%s is well: it takes %s.", name, what)
         else:
-            self._log.warning(
-                "Redis%s is of no use for %s: %s (%s). Requests go on without it.",
-                *(name, what, _IN_WORDS.get(reason, ""), reason.value),
-            )
+            self._log.warning(_NO_USE, name, what, _IN_WORDS[reason], reason.value)
 
 
 def _values(reply: Reply, count: int) -> list[bytes | None]:

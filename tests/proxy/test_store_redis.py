@@ -445,6 +445,25 @@ async def test_whatever_redis_says_is_a_miss_with_its_reason(answer: bytes, reas
         assert store.failures == {reason: 1}
 
 
+async def test_a_node_of_a_cluster_that_is_called_a_server_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Once, with what to do; its writes are dropped, since they would go nowhere."""
+
+    def node(words: list[bytes]) -> bytes | None:
+        return b"-MOVED 5 10.0.0.1:6379\r\n" if words[0] in (b"MGET", b"SET") else well(words)
+
+    async with scripted_redis(node) as server, opened(server.url) as store:
+        for _ in range(3):
+            assert await store.get_many(KEYS[:2]) == [None, None]
+        await store.put_many(VALUES, 60)
+
+        async def is_dropped() -> bool:
+            return store.figures().dropped == {"moved": len(VALUES)}
+
+        await until(is_dropped)
+    [told] = [record.getMessage() for record in caplog.records if "moved" in record.getMessage()]
+    assert "if it is a cluster, say `cluster: true`" in told
+
+
 async def test_a_value_of_another_kind_is_a_miss() -> None:
     """A list, where somebody else wrote under our name."""
     async with scripted_redis() as server, opened(server.url) as store:
