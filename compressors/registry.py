@@ -213,6 +213,12 @@ def _rows() -> dict[str, Row]:
             # The published checkpoints learnt from transcripts of meetings in English.
             _ENGLISH_PROSE,
         ),
+        "embedded": Row(
+            _embedded,
+            {"window": Option(256), **FORCED_OPTIONS},
+            # Its vocabulary and all that taught it are English.
+            _ENGLISH_PROSE,
+        ),
         "frequency": Row(
             _frequency,
             {
@@ -255,6 +261,18 @@ def _llmlingua2(resources: Resources, options: Mapping[str, OptionValue]) -> Com
     from elision.compressors.llmlingua2 import NAME, LLMLingua2, Options
 
     scorer = LLMLingua2(classifier, Options.read(options))
+    return Extractive(NAME, scorer, resources.counters, Forced.read(options))
+
+
+def _embedded(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
+    from elision.compressors.blend import Blend
+    from elision.compressors.embedded_scorer import FOLDER, NAME, Embedded
+    from elision.compressors.extractive import Extractive
+    from elision.compressors.forced import Forced
+
+    classifier = resources.token_classifier(str(FOLDER), "onnx")
+    window = options["window"]
+    scorer = Embedded(classifier, Blend.read(FOLDER), window if isinstance(window, int) else 0)
     return Extractive(NAME, scorer, resources.counters, Forced.read(options))
 
 
