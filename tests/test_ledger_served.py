@@ -59,7 +59,7 @@ class Upstream:
 
 def said(talk: int, turn: int) -> Message:
     """Return what the user says in a turn, or, in every third, a tool; `n` is how long it is."""
-    story = FACT.format(10 + (talk + turn) % 90) * 4
+    story = FACT.format(10 + (talk + turn) % 90) * 8
     text = f"Context:\n\n{story}\n\n{story.title()}\n\nQuestion: of talk {talk}, turn {turn}, whose is it?"
     return {"role": "tool" if turn % 3 == 2 else "user", "content": text, "n": len(text), "name": str(talk)}
 
