@@ -5,6 +5,7 @@ done for several turns together, once for all, and only where the bill of the ex
 with it. The arithmetic is `elision.policies.economy`'s; the ledger keeps what was taken.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -119,23 +120,25 @@ def _aged(planned: Planned, recalled: Recalled, turns: range) -> dict[int, list[
         if decision.compresses and decision.segment.turn in turns and decision.segment.message in counted
     }
     found: dict[int, list[Decision]] = {message: [] for message in sorted(messages)}
+    at_first: dict[int, list[Decision]] = defaultdict(list)
+    for decision in planned.plan.decisions:
+        at_first[decision.segment.source].append(decision)
     for decision in again:
         segment = decision.segment
         if segment.message in messages:
-            first = _within(planned.plan.decisions, segment)
+            first = _within(at_first[segment.source], segment)
             found[segment.message] += [decision] if decision.compresses or segment.tag else first
     return found
 
 
 def _within(decisions: Iterable[Decision], segment: Segment) -> list[Decision]:
-    """Return what was decided at first about a segment, which a budget may have cut."""
-    return [
-        decision
-        for decision in decisions
-        if decision.segment.source == segment.source
-        and segment.start <= decision.segment.start
-        and decision.segment.end <= segment.end
-    ]
+    """Return what was decided at first about a segment, which a budget may have cut.
+
+    Args:
+        decisions: about its text.
+    """
+    start, end = segment.start, segment.end
+    return [one for one in decisions if start <= one.segment.start and one.segment.end <= end]
 
 
 def _expected(decision: Decision) -> int:
