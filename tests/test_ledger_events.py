@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 
 from elision.compressors.base import Outcome
+from elision.config.prefix_terms import PrefixEntry
 from elision.policies.model import Decision, History, Kind, Mode, Permissions, Plan, Policy, Rule, Use, When
 from elision.proxy.bodies import Body
 from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Fate
-from elision.proxy.planner import Planned, Planner
+from elision.proxy.planner import Planned, Planner, packaged_knowledge
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.store import MemoryStore
@@ -34,6 +35,7 @@ Message = dict[str, Any]
 WORDS = ("river", "mill", "tower", "contract", "party", "shall", "pay", "not", "before", "invoice", "error")
 PATHS = {"messages": "/v1/chat/completions", "input": "/v1/responses"}
 EVENTS = 60
+KEPT_FROM_THE_FIRST_TOKEN = (PrefixEntry(minimum=0),)
 
 
 class Words:
@@ -84,7 +86,10 @@ class Unsteady:
         self.now = first
         self.trouble = 0.1
         self._random = random
-        self._planner = Planner(self, lambda _: Words())
+        # The provider keeps prefixes of any size: what was sent is never without worth.
+        self._planner = Planner(
+            self, lambda _: Words(), packaged_knowledge(prefix_terms=KEPT_FROM_THE_FIRST_TOKEN)
+        )
 
     def for_team(self, team: str) -> Policy:
         return self.now
@@ -136,7 +141,8 @@ class World:
 
     def body(self, messages: list[Message]) -> bytes:
         layout = self.random.choice([None, 1])
-        return json.dumps({"model": "m", self.where: messages}, indent=layout).encode()
+        # A model without a smallest prefix: nothing is given back, which is the guard's matter.
+        return json.dumps({"model": "deepseek-chat", self.where: messages}, indent=layout).encode()
 
     async def send(self, *talks: list[Message], worker: Worker | None = None) -> None:
         """Send conversations at the same time to one worker, and check what came of each."""

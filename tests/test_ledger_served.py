@@ -116,7 +116,8 @@ async def test_every_message_goes_out_as_it_once_went(tmp_path: Path, workers: i
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "default.yaml").write_text(POLICY)
     settings = tmp_path / "settings.yaml"
-    settings.write_text(f"cache: {{path: {file}}}\nworkers: {workers}\npolicies: {tmp_path / 'p'}\n")
+    told = (f"cache: {{path: {file}}}", f"workers: {workers}", f"policies: {tmp_path / 'p'}")
+    settings.write_text("\n".join((*told, "prefix_terms: [{minimum: 0}]")))
     upstream = Upstream()
     async with (
         RawUpstream(upstream) as listening,
