@@ -61,8 +61,20 @@ def test_the_table_of_methods_names_those_that_exist() -> None:
 
 def test_the_table_of_headers_names_those_that_are_sent() -> None:
     """A report with everything in it sends what the table lists, beside the two of every answer."""
-    figures = ("enforce", ("m",), 9, 5, "o200k_base", ("context:9>5",), "hit", ("late",), 3)
-    full = Report("team", "policy", *figures, prefix=("new=1",))
+    full = Report(
+        "team",
+        "policy",
+        "enforce",
+        ("m",),
+        9,
+        5,
+        "o200k_base",
+        ("context:9>5",),
+        "hit",
+        ("late",),
+        3,
+        ("new=1",),
+    )
     sent = {name for name, _ in full.headers()} | {"x-elision-request-id", "x-elision-overhead-ms"}
     assert {row[0].strip("`") for row in rows("What answers say")} == sent
 
