@@ -336,8 +336,8 @@ def _history_errors(context: _Context) -> Iterator[Found]:
             message = f"{key} is for turns that are shortened a second time"
             yield ("history", key), f'{message}; say which, "older_than_turns: 8", or remove it'
         return
-    if (message := _unknown_method(use.method, context.methods)) is not None:
-        yield ("history", "method"), message
+    if (unknown := _unknown_method(use.method, context.methods)) is not None:
+        yield ("history", "method"), unknown
     elif use.method == KEEP:
         yield ("history", "method"), "keep shortens nothing; name a method, or remove older_than_turns"
     else:
