@@ -205,6 +205,11 @@ def at_cliff(before: int, after: int, outlook: Outlook) -> bool:
     return after < before and after < high and before + outlook.turns * outlook.growth >= low
 
 
+def is_uncached(tokens: int, outlook: Outlook) -> bool:
+    """Whether a prompt of so many tokens, by our count, is surely below the provider's minimum."""
+    return tokens < _low(outlook.terms)
+
+
 def restored(savings: Sequence[int], before: int, outlook: Outlook) -> Restored:
     """Decide which outcomes to take back, so that no minimum makes the bill larger than without them.
 

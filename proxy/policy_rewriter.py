@@ -26,7 +26,7 @@ from elision.proxy.ledger_chain import Origin, last_answer
 from elision.proxy.ledger_entries import Figures
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
-from elision.proxy.prefix_guard import PrefixGuard, sent_tokens
+from elision.proxy.prefix_guard import PrefixGuard, given_back_words, sent_tokens
 from elision.proxy.records import Report
 from elision.proxy.reports import report_of, report_with, report_without_plan
 from elision.proxy.rewriter import Ask, Rewrite
@@ -137,6 +137,9 @@ class PolicyRewriter:
         guard, step = PrefixGuard.of(planned, sent_tokens(recalled)), step_of(planned, recalled)
         if self._frozen is not None:
             guard, step = replace(guard, is_off=True), Step(planned, recalled)
+        if back := guard.given_back(recalled):
+            recalled = self._ledger.stepped(recalled, recalled.stepped_turns, back)
+            guard, step = replace(guard, sent=sent_tokens(recalled)), Step(planned, recalled)
         aim = guard.aim(decided)
         tail = replace(planned.plan, decisions=(*aim.decisions, *step.decisions))
         fates = await self._fates(tail, model, team, started, recalled.others)
@@ -148,7 +151,8 @@ class PolicyRewriter:
         settled = self._ledger.settle(recalled, made)
         unknown = {decision.segment.message for decision in kept}
         report = report_with(planned, recalled, settled, unknown, fates)
-        return _spliced(settled, replace(report, prefix=(*report.prefix, *held.words, *taken.words)))
+        words = (*given_back_words(back), *held.words, *taken.words)
+        return _spliced(settled, replace(report, prefix=(*report.prefix, *words)))
 
     async def _audited(self, planned: Planned, started: float) -> Rewrite:
         """Carry out a plan without sending more of it than that our tags are taken out."""

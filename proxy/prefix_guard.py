@@ -1,8 +1,9 @@
 """Where a plan meets the provider's prices: prompts are held above the minimum that it caches. Pure.
 
-Weighs a request's prompt, raises targets before anything is compressed, and takes outcomes back
-afterwards where that is still needed. The arithmetic is `elision.policies.economy`'s; what is to be
-sent for a message `elision.proxy.fates` makes of the decisions and fates that come out of here.
+Weighs a request's prompt, raises targets before anything is compressed, takes outcomes back
+afterwards where that is still needed, and gives back what earlier requests lost where a conversation
+that was too small to be cached comes above the minimum. The arithmetic is `elision.policies.economy`'s;
+what is to be sent for a message `elision.proxy.fates` makes of the decisions and fates that come out of here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +11,26 @@ from dataclasses import dataclass, replace
 
 from elision.policies.allocation import fraction, round_up
 from elision.policies.budget import MESSAGE_TOKENS
-from elision.policies.economy import Outlook, Ruling, Verdict, aimed, at_cliff, raised, restored
+from elision.policies.economy import (
+    Outlook,
+    Ruling,
+    Verdict,
+    aimed,
+    at_cliff,
+    is_uncached,
+    raised,
+    restored,
+)
 from elision.policies.model import Decision, Mode, Use
-from elision.proxy.ledger import Recalled
+from elision.proxy.ledger import Made, Recalled
+from elision.proxy.ledger_entries import Entry, Figures
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
 
 CACHE_MINIMUM = "cache_minimum"
 """Why a segment stays as it was: without it the provider would cache nothing of the prompt."""
 _BYTES_OF_A_TOKEN = 4
+_STEP_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,24 @@ class PrefixGuard:
         history = planned.policy.history
         return cls(planned, sent, history.compress_unknown or not history.expected_turns)
 
+    def given_back(self, recalled: Recalled) -> dict[int, Made]:
+        """Return the messages that go out as the client has them from now on, though they were shortened.
+
+        Nothing is cached of a prompt below the minimum, so that nothing of it can be broken. Once the
+        conversation as the client has it comes above the minimum, and as it was sent stays below it,
+        so many messages are given back as bring it above too, if that is cheaper: the client's whole
+        prompt would be read for the first time in this very request.
+        """
+        savings = {} if len(recalled.conversation) in recalled.ended else _savings(recalled)
+        outlook = outlook_of(self.planned, self.sent)
+        seen = prefix_tokens(self.planned, self.sent, max(recalled.known, default=-1) + 1)
+        before = prompt_tokens(self.planned, {})
+        if self.is_off or not savings or not is_uncached(seen, outlook) or is_uncached(before, outlook):
+            return {}
+        found = restored(list(savings.values()), before, outlook)
+        chosen = [list(savings)[number] for number in found.indices]
+        return {index: _as_it_came(recalled.known[index].entry) for index in chosen}
+
     def aim(self, decisions: Sequence[Decision]) -> Held:
         """Return decisions as they are to be carried out, targets raised where that is needed."""
         return Held(tuple(decisions)) if self.is_off else _aimed_higher(self.planned, decisions, self.sent)
@@ -78,6 +108,26 @@ class PrefixGuard:
         return (
             Held(aim.decisions, tuple(fates)) if self.is_off else _held(self.planned, aim, fates, self.sent)
         )
+
+
+def given_back_words(back: Mapping[int, Made]) -> tuple[str, ...]:
+    """Return what `x-elision-prefix` says of messages that were given back."""
+    return (f"returned=cache_minimum,messages={len(back)}",) if back else ()
+
+
+def _savings(recalled: Recalled) -> dict[int, int]:
+    """Return the tokens by which messages were shortened, of each that was."""
+    found: dict[int, int] = {}
+    for index, known in recalled.known.items():
+        saving = sum(before - after for _, before, after in known.entry.figures.tokens)
+        if known.texts and saving > 0:
+            found[index] = saving
+    return found
+
+
+def _as_it_came(entry: Entry) -> Made:
+    tokens = tuple((kind, before, before) for kind, before, _ in entry.figures.tokens)
+    return Made({}, Figures(tokens, (), (CACHE_MINIMUM,)))
 
 
 def sent_tokens(recalled: Recalled) -> dict[int, int]:
@@ -157,7 +207,7 @@ def _aimed_higher(planned: Planned, decisions: Sequence[Decision], sent: Mapping
         return Held(tuple(decisions), (), verdict)
     tokens = [decisions[n].segment.tokens for n in raisable]
     targets = [size - sizes[n] for n, size in zip(raisable, tokens, strict=True)]
-    new = dict(zip(raisable, raised(targets, tokens, extra), strict=True))
+    new = dict(zip(raisable, map(_rounded, raised(targets, tokens, extra), tokens), strict=True))
     higher = tuple(_raised(d, new[n]) if n in new else d for n, d in enumerate(decisions))
     whole = [n for n in raisable if new[n] == decisions[n].segment.tokens]
     return _taken_back(higher, (), whole, verdict)
@@ -224,6 +274,15 @@ def _saving(decision: Decision, fate: Fate | None) -> int:
     if fate is None or fate.outcome is None or not fate.shortened:
         return 0
     return max(0, fate.outcome.tokens_before - fate.outcome.tokens_after)
+
+
+def _rounded(target: int, tokens: int) -> int:
+    """Return a raised target, rounded up, so that it is the same before questions of other lengths.
+
+    What several requests begin with, a document for instance, is then shortened alike in most of
+    them, and a provider finds it again.
+    """
+    return min(-(-target // _STEP_TOKENS) * _STEP_TOKENS, tokens)
 
 
 def _raised(decision: Decision, tokens: int) -> Decision:
