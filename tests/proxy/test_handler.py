@@ -41,14 +41,7 @@ class Shortening:
         return ask.path == "/v1/chat/completions"
 
     async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
-        report = Report(
-            team=ask.team,
-            policy="p@1",
-            mode="enforce",
-            tokens_before=9,
-            tokens_after=3,
-            methods=("m",),
-        )
+        report = Report(ask.team, "p@1", "enforce", ("m",), tokens_before=9, tokens_after=3)
         return Rewrite(body.replace(b"very long", b"short"), True, report, receipt=self.receipt)
 
 
