@@ -193,7 +193,7 @@ async def test_a_prompt_is_held_above_the_minimum_and_says_so() -> None:
 async def test_a_conversation_that_was_too_small_is_given_back_when_it_is_large_enough(
     terms: PrefixTerms, turns: int
 ) -> None:
-    """900 tokens made 450 grow slowly; from the third turn on the client's own may be cached: they are sent."""
+    """900 tokens made 450 grow slowly; from the third turn on the client's own may be cached, and go out."""
     asked = ({"role": "user", "content": f"And who owned bridge number {number}?"} for number in range(99))
     said = next(talk(Random("1"), 1, 860))
     conversation = [list(said)]
