@@ -209,7 +209,10 @@ async def test_64_requests_at_once_give_what_each_gives_alone(tmp_path: Path, is
 
 
 async def crashed(client: CompressorClient) -> None:
-    assert await refusal(client, "exit") == "compressor_crashed"
+    """Crash the process; on a busy machine it may refuse at first, lest others be late."""
+    async with asyncio.timeout(30):
+        while await refusal(client, "exit") != "compressor_crashed":
+            await asyncio.sleep(0.01)
 
 
 async def test_nothing_wedges(tmp_path: Path) -> None:
