@@ -23,6 +23,8 @@ _LEAVING_OUT: tuple[Anchors, ...] = (((12, 512), (1, None)), ((1, None),))
 _REWRITTEN: Anchors = ((12, 512), (24, 8192), (3, 128))
 # Characters of the original that may be searched for each character of the two texts.
 _SEARCHES = 256
+_RUN = re.compile(r"\S+")
+_GAP = re.compile(r"\s+")
 # What is not found is passed over by words.
 _WORD = re.compile(r"\s*\S{0,16}")
 
@@ -64,11 +66,38 @@ def pieces_between(original: str, text: str) -> list[Piece]:
 
     Copies alone wherever the text is the original with parts left out. Not the shortest script.
     """
+    if original == text:
+        return [(0, len(text))] if text else []
+    if original.split() and "".join(original.split()) == "".join(text.split()):
+        return list(_joined(_respaced(original, text)))
     for anchors in _LEAVING_OUT:
         pieces = _pieces(original, text, anchors, literals=False)
         if pieces is not None:
             return pieces
     return _pieces(original, text, _REWRITTEN, literals=True) or []
+
+
+def _respaced(original: str, text: str) -> Iterator[Piece]:
+    """Yield the pieces of a text that differs from its original in white space alone; most are JSON."""
+    done = 0
+    for run in _RUN.finditer(original):
+        start, end = run.span()
+        while done < len(text):
+            gap = _GAP.match(text, done)
+            if gap is not None:
+                space, done = gap[0], gap.end()
+                yield (start - len(space), start) if original.endswith(space, 0, start) else space
+            length = end - start
+            if text.startswith(original[start:end], done):
+                yield start, end
+                done += length
+                break
+            length = _common(original, start, text, done)
+            yield start, start + length
+            start, done = start + length, done + length
+    if done < len(text):
+        rest = text[done:]
+        yield (len(original) - len(rest), len(original)) if original.endswith(rest) else rest
 
 
 def _pieces(original: str, text: str, anchors: Anchors, *, literals: bool) -> list[Piece] | None:

@@ -70,6 +70,17 @@ def test_json_without_its_layout_is_copies() -> None:
     assert apply_script(indented(50)[0], script) == indented(50)[1]
 
 
+@given(st.lists(st.text(alphabet='{}",:a1é漢', min_size=1, max_size=6)), st.data())
+def test_white_space_alone_is_put_elsewhere(words: list[str], data: st.DataObject) -> None:
+    """Between words, within them, at the ends; as much or less of it is copied."""
+    spaces = st.sampled_from(["", " ", "\n", "\n  ", "\u00a0", "\x1f"])
+    original, text = (
+        "".join(data.draw(spaces) + letter for word in words for letter in word) + data.draw(spaces)
+        for _ in range(2)
+    )
+    assert remade(original, text) == text
+
+
 def test_long_texts_take_time_in_proportion_to_their_length() -> None:
     """Even where nothing of one is in the other; ten times the text is not a hundred times the work."""
     random = Random(1)
