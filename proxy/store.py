@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from math import inf
 from typing import NamedTuple, Protocol
 
 SCOPE_BYTES = 8
@@ -223,6 +224,12 @@ class MemoryStore:
         held = self._values.get(key)
         if held is not None:
             self._values[key] = held._replace(since=time.monotonic())
+
+    def doubt(self, key: bytes) -> None:
+        """Take note that others may have another value; this one is to be asked about."""
+        held = self._values.get(key)
+        if held is not None:
+            self._values[key] = held._replace(since=-inf)
 
     def forget(self, scope: bytes) -> None:
         """Forget all values of a scope; looks at every key."""

@@ -3,7 +3,8 @@
 A value is looked for in memory first; what is missing there is asked for in one trip, and kept. How
 long memory may stand for the shared level, whose remaining life of a value nobody tells:
 
-- For a minute after a value was put or read, memory's copy is current. After that it is asked for
+- For a minute after a value was put or read, memory's copy is current (one that was put where others
+  may have put another, it is not until it was asked for once). After that it is asked for
   along with whatever else goes on the trip, and what the shared level has takes its place: a ledger
   entry may be overwritten there (a rewritten body was rejected and the original went out), and of
   two workers that decided at once only the first one's word was kept.
@@ -120,6 +121,9 @@ class Tiers:
             return
         if only_new:
             items = {key: self._memory.get(key) or value for key, value in items.items()}
+            # Another worker may have come first; who did is seen at the next look.
+            for key in items:
+                self._memory.doubt(key)
         await self._shared.put_many(items, ttl_s, only_new=only_new)
 
     async def add(self, key: bytes, value: bytes, ttl_s: float) -> bool:
