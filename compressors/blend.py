@@ -1,10 +1,10 @@
 """From what a classifier says of tokens to how much each word matters: the embedded model's formula.
 
 Pure but for reading its numbers. What a token's chance of being kept does not say: words are kept or
-dropped whole; a word of many tokens costs what several others would; what a text names for the
-tenth time it has named before; and an answer is of use only if all of it stays, so a word beside
-one that surely stays is worth more than alone. The formula's three numbers come with the weights
-(`blend.json`); this module owns what they mean and runs no model.
+dropped whole; a name or number that a text has for the tenth time was there nine times before;
+and an answer is of use only if all of it stays, so a word beside one that surely stays is worth
+more than alone. The formula's two numbers come with the weights (`blend.json`); this module owns
+what they mean and runs no model.
 """
 
 import json
@@ -22,7 +22,7 @@ BLEND = "blend.json"
 _LEAST = 1e-6
 _MOST_MENTIONS = 4
 _MARKS = ".,;:!?()[]{}\"'“”‘’«»…"
-_NUMBERS = "`cost`, `neighbour` and `repeat`, each a number from 0 to 1, and nothing else"
+_NUMBERS = "`neighbour` and `repeat`, each a number from 0 to 1, and nothing else"
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,15 +33,13 @@ class Blend:
     """The formula's numbers.
 
     Attributes:
-        cost: how much a word's number of tokens counts against it: 0 not at all, 1 as a rate of
-            chance per token.
         neighbour: how far a word is lifted towards the better one of its two neighbours: 0 not at
             all, 1 to its height.
-        repeat: how much it counts against a word that the same word stood before it: 0 not at
-            all, 1 its second mention a half, its fourth and all later ones a quarter of its chance.
+        repeat: how much it counts against a word with a capital or a digit first that the same
+            word stood before it: 0 not at all; 1: its second mention has half of its chance, its
+            fourth and all later ones a quarter.
     """
 
-    cost: float = 0.0
     neighbour: float = 0.0
     repeat: float = 0.0
 
@@ -49,7 +47,7 @@ class Blend:
     def read(cls, folder: Path) -> "Blend":
         """Read `blend.json` beside a model's weights; without it tokens speak for themselves.
 
-        Raises: WeightsMissing if it does not hold these three numbers.
+        Raises: WeightsMissing if it does not hold these two numbers.
         """
         path = folder / BLEND
         if not path.is_file():
@@ -66,14 +64,14 @@ class Blend:
     @property
     def label(self) -> str:
         """For fingerprints."""
-        return f"cost={self.cost:g} neighbour={self.neighbour:g} repeat={self.repeat:g}"
+        return f"neighbour={self.neighbour:g} repeat={self.repeat:g}"
 
     def importance(self, text: str, bounds: Ints, offsets: Ints, chances: NDArray[np.floating]) -> Floats:
         """Return (N,) how much each word matters, 0 at most: logarithms of chances.
 
         A word's chance is the one whose log-odds are the mean of its tokens'. From its logarithm
-        goes `cost` times that of the number of tokens, and `repeat` times that of how often the
-        word has stood so far, up to four; then words are lifted towards neighbours.
+        goes `repeat` times that of how often the word, a name or number, has stood so far, up to
+        four; then words are lifted towards neighbours.
 
         Args:
             text: that all of it is of.
@@ -90,7 +88,7 @@ class Blend:
         odds = np.log(clipped) - np.log1p(-clipped)
         count = np.bincount(at[inside], minlength=len(bounds))
         mean = np.bincount(at[inside], weights=odds, minlength=len(bounds)) / np.maximum(count, 1)
-        score = -np.logaddexp(0.0, -mean) - self.cost * np.log(np.maximum(count, 1))
+        score = -np.logaddexp(0.0, -mean)
         score -= self.repeat * np.log(np.minimum(_mentions(text, bounds), _MOST_MENTIONS))
         score[count == 0] = np.log(_LEAST)
         return self._lifted(score)
@@ -106,11 +104,16 @@ class Blend:
 
 
 def _mentions(text: str, bounds: Ints) -> Ints:
-    """Return (N,) how often each word has stood so far, itself counted; case and marks around it aside."""
+    """Return (N,) how often each name or number has stood so far, itself counted; 1 for other words.
+
+    Marks around a word and its case do not make it another.
+    """
     seen: Counter[str] = Counter()
-    found = np.empty(len(bounds), np.int64)
+    found = np.ones(len(bounds), np.int64)
     for at, (start, end) in enumerate(bounds.tolist()):
-        word = text[start:end].strip(_MARKS).lower()
-        seen[word] += 1
-        found[at] = seen[word]
+        word = text[start:end].strip(_MARKS)
+        if word[:1].isupper() or word[:1].isdigit():
+            name = word.lower()
+            seen[name] += 1
+            found[at] = seen[name]
     return found

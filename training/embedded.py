@@ -25,7 +25,7 @@ from elision.training.records import LabelledText
 from elision.training.trainer import Progress, TrainOptions, train
 
 LICENCE = "Apache-2.0"
-BLENDED = Blend(cost=0.5, neighbour=0.3, repeat=0.7)
+BLENDED = Blend(neighbour=0.5, repeat=0.7)
 """Chosen on data that neither teach nor test: docs/training.md says which."""
 CARD, LOG, MODEL, TRAINING = "MODEL_CARD.md", "log.txt", "embedded", "training"
 COVID_TAUGHT = slice(60, None)

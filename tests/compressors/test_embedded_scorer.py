@@ -50,7 +50,7 @@ def test_the_fingerprint_says_what_scores_hang_on() -> None:
     classifier = FixedClassifier(FOLDER)
     told = {
         Embedded(classifier, blend, window).fingerprint
-        for blend in (Blend(), Blend(cost=0.5))
+        for blend in (Blend(), Blend(neighbour=0.5))
         for window in (128, 256)
     }
     assert len(told) == 4
