@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ pytestmark = pytest.mark.timeout(120)
 KEEPING = "name: keeping\nrules: []\n"
 
 
-async def ask(running: Served, path: str = "/v1/chat/completions", *headers: tuple[str, str]) -> Answer:
+async def ask(
+    running: Served, path: str = "/v1/chat/completions", *headers: tuple[str, str], body: bytes = BODY
+) -> Answer:
     """Send the prompt that POLICY shortens."""
     pairs = [("Content-Type", "application/json"), ("Connection", "close"), *headers]
-    return await raw_exchange(running.port, request_bytes("POST", path, pairs, BODY), timeout_s=30)
+    return await raw_exchange(running.port, request_bytes("POST", path, pairs, body), timeout_s=30)
 
 
 async def readiness(running: Served) -> dict[str, object]:
@@ -31,10 +34,14 @@ async def readiness(running: Served) -> dict[str, object]:
 
 
 async def until_policy(running: Served, name: str) -> Answer:
-    """Ask until the answer says that a policy of this name was applied and shortened the prompt."""
+    """Ask until the answer says that a policy of this name was applied and shortened the prompt.
+
+    Each time in other words: what was sent for a prompt is sent for it again, whatever has changed.
+    """
     async with asyncio.timeout(30):
         while True:
-            got = await ask(running)
+            other = BODY.replace(b"How many rows", b"At %d: how many rows" % time.monotonic_ns())
+            got = await ask(running, body=other)
             if got.value("x-elision-policy").startswith(name) and not got.value("x-elision-bypass"):
                 return got
             await asyncio.sleep(0.05)
