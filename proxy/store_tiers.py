@@ -61,7 +61,7 @@ class Tiers:
     """A store of memory and, where there is one, a level that is shared.
 
     Args:
-        memory: this process's own level.
+        memory: this process's own level; who may not wait puts values there himself, and here later.
         shared: None: there is none.
         ttl_s: seconds that a value which came from the shared level lives in memory at most.
         current_s: see above.
@@ -105,18 +105,14 @@ class Tiers:
         found |= given
         return [found.get(key) for key in keys]
 
-    def remember(self, items: Mapping[bytes, bytes], ttl_s: float, *, only_new: bool = False) -> None:
-        """Put values into memory alone, at once, for those who may not wait; `put_many` is to follow."""
-        for key, value in items.items():
-            self._memory.put(key, value, ttl_s, only_new=only_new)
-
     async def put_many(self, items: Mapping[bytes, bytes], ttl_s: float, *, only_new: bool = False) -> None:
         """Keep the values: in memory at once, on the shared level when that gets to it.
 
         Args:
             only_new: what memory holds is what is offered to the shared level, which keeps its own.
         """
-        self.remember(items, ttl_s, only_new=only_new)
+        for key, value in items.items():
+            self._memory.put(key, value, ttl_s, only_new=only_new)
         if self._shared is None:
             return
         if only_new:
@@ -149,6 +145,11 @@ class Tiers:
         if self._shared is not None:
             await self._shared.close()
         await self._memory.close()
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether what was missing on the last trip is not there: the shared level is well, if there is one."""
+        return self._shared is None or not self._shared.trouble
 
     def figures(self) -> Figures:
         """Return what has been counted so far."""
