@@ -25,6 +25,10 @@ AIM = Fraction(1, 8)
 """So far above the minimum a prompt is aimed that shortening is to leave above it: the error, and as
 much again for what a method takes away beyond its target."""
 
+LONGER = 4
+"""A prompt that is shortened below the minimum must not cost more in a conversation that goes on so many
+times as long as is expected, either."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -215,7 +219,7 @@ def restored(savings: Sequence[int], before: int, outlook: Outlook) -> Restored:
 
     The choices are: everything shortened; outcomes taken back until the prompt is just above the
     minimum, now or (where the conversation grows) in one of the expected turns; all of them taken
-    back. Of those that at no point of the expected conversation cost more than the unshortened
+    back. Of those that at no point of a conversation, be it longer, cost more than the unshortened
     prompt, wherever within the error of our counting the minimum lies, the one with the least bill
     is chosen.
 
@@ -358,12 +362,13 @@ def _cheapest(totals: Sequence[int], before: int, outlook: Outlook) -> int:
 
 
 def _is_safe(total: int, before: int, outlook: Outlook) -> bool:
-    """Whether a shortened prompt costs no more than the whole one after any number of the expected turns.
+    """Whether a shortened prompt costs no more than the whole one after any number of turns, few or many.
 
     Nor may it if the conversation stops growing: who relies on its growth would stay below the minimum.
     """
+    longer = outlook.turns * LONGER
     for growth in {0, outlook.growth}:
-        for assumed in _assumed((total, before), replace(outlook, growth=growth)):
+        for assumed in _assumed((total, before), replace(outlook, turns=longer, growth=growth)):
             bills = zip(_running(total, 0, assumed), _running(before, 0, assumed), strict=True)
             if any(mine > others for mine, others in bills):
                 return False
