@@ -148,7 +148,7 @@ class Tiers:
 
     @property
     def is_sure(self) -> bool:
-        """Whether what was missing on the last trip is not there: the shared level is well, if there is one."""
+        """Whether what the last trip did not bring is not there: the shared level, if any, is well."""
         return self._shared is None or not self._shared.trouble
 
     def figures(self) -> Figures:

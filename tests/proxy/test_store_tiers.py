@@ -15,9 +15,11 @@ LEASE = make_key(SCOPE, Kind.LEASE, bytes(16))
 VALUES = [pack(f"value {number}".encode()) for number in range(4)]
 
 
-def worker(shared: SharedLevel | None, *, current_s: float = 60.0, limit_bytes: int = 1 << 20) -> Tiers:
+def worker(
+    shared: SharedLevel | None, *, current_s: float = 60.0, memory: MemoryStore | None = None
+) -> Tiers:
     """Return a worker's store; `current_s=-1` asks the shared level on every look."""
-    return Tiers(MemoryStore(limit_bytes), shared, ttl_s=100, current_s=current_s)
+    return Tiers(memory or MemoryStore(1 << 20), shared, ttl_s=100, current_s=current_s)
 
 
 async def settled() -> None:
@@ -68,8 +70,9 @@ async def test_an_overwritten_value_is_seen_once_the_copy_is_no_longer_current()
 async def test_of_two_workers_that_decide_at_once_both_come_to_the_first_ones_word() -> None:
     """At the next look: what was decided here is not current until it was asked for."""
     shared = SharedLevel()
-    first, second = worker(shared), worker(shared)
-    second.remember({KEYS[0]: VALUES[1]}, 50, only_new=True)
+    memory = MemoryStore(1 << 20)
+    first, second = worker(shared), worker(shared, memory=memory)
+    memory.put(KEYS[0], VALUES[1], 50)
     await first.put_many({KEYS[0]: VALUES[0]}, 50, only_new=True)
     await second.put_many({KEYS[0]: VALUES[1]}, 50, only_new=True)
     shared.trips.clear()
@@ -81,8 +84,9 @@ async def test_of_two_workers_that_decide_at_once_both_come_to_the_first_ones_wo
 async def test_what_memory_holds_is_what_is_offered_to_others() -> None:
     """A later decision of the same worker does not get past its first one."""
     shared = SharedLevel()
-    mine = worker(shared)
-    mine.remember({KEYS[0]: VALUES[0]}, 50, only_new=True)
+    memory = MemoryStore(1 << 20)
+    mine = worker(shared, memory=memory)
+    memory.put(KEYS[0], VALUES[0], 50)
     await mine.put_many({KEYS[0]: VALUES[1]}, 50, only_new=True)
     assert shared.values[KEYS[0]] == VALUES[0]
 
@@ -176,11 +180,12 @@ async def test_what_is_written_during_a_trip_is_not_undone_by_it() -> None:
             await go_on.wait()
             return [VALUES[0], None]
 
-    mine = worker(Slow())
+    memory = MemoryStore(1 << 20)
+    mine = worker(Slow(), memory=memory)
     async with asyncio.TaskGroup() as tasks:
         asked = tasks.create_task(mine.get_many(KEYS[:1]))
         await began.wait()
-        mine.remember({KEYS[0]: VALUES[1]}, 50)
+        memory.put(KEYS[0], VALUES[1], 50)
         go_on.set()
     assert asked.result() == VALUES[1:2]
     assert await mine.get_many(KEYS[:1]) == VALUES[1:2]
