@@ -183,3 +183,44 @@ def test_what_is_protected_and_more_than_the_budget_goes_alone() -> None:
     text = "They never said 'not' to us about roads and bridges and old schools. " * 5
     [outcome] = extractive().compress([text], [Target(tokens=1)])
     assert outcome.text.split() == ["never", "'not'"] * 5
+
+
+def test_a_text_is_read_once_for_all_that_ask_for_it() -> None:
+    """At any rate and with any question, where the scorer reads none; else once for each question."""
+    for reads, times in ((False, 1), (True, 2)):
+        scorer = ByLength()
+        scorer.reads_question = reads
+        targets = [Target(rate=rate, question=asked) for rate in (0.3, 0.6) for asked in ("who?", "why?")]
+        results = extractive(scorer).compress_known([PROSE] * 4, targets, [b""] * 4)
+        assert scorer.seen == [PROSE] * times
+        assert len({result.scores for result in results}) == 1
+        assert [result.outcome for result in results] == extractive().compress([PROSE] * 4, targets)
+
+
+def test_what_is_known_is_not_read_and_what_cannot_be_used_is() -> None:
+    """Scores of another text, or damaged ones, are as none."""
+    scorer, target = ByLength(), Target(rate=0.4)
+    cold = extractive(scorer)
+    [first] = cold.compress_known([PROSE], [Target(rate=0.7)], [b""])
+    scorer.seen.clear()
+    texts = [PROSE, PROSE + " And more.", PROSE]
+    results = cold.compress_known(texts, [target] * 3, [first.scores, first.scores, first.scores[:-1]])
+    assert scorer.seen == texts[1:]
+    assert [bool(result.scores) for result in results] == [False, True, True]
+    assert [result.outcome for result in results] == extractive().compress(texts, [target] * 3)
+
+
+def test_a_text_that_needs_no_choice_is_not_read() -> None:
+    """It has no scores to keep either."""
+    scorer = ByLength()
+    results = extractive(scorer).compress_known(["Short.", PROSE], [Target(rate=0.5), Target()], [b"", b""])
+    assert ([result.outcome.reason for result in results], scorer.seen) == (["too_short", "no_target"], [])
+    assert {result.scores for result in results} == {b""}
+
+
+def test_an_identity_tells_the_scorer_from_the_selector() -> None:
+    """What the selector alone sees is in the whole only."""
+    plain, forced = extractive(), Extractive("by_length", ByLength(), COUNTERS, Forced(digits=True))
+    assert plain.identity.scorer == forced.identity.scorer == "by-length/1"
+    assert plain.identity.fingerprint != forced.identity.fingerprint == forced.fingerprint
+    assert not plain.identity.reads_question
