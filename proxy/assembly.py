@@ -141,7 +141,7 @@ async def with_policies(
         is_shared=settings.redis is not None,
     )
     stack.push_async_callback(pipeline.close)
-    ledger = Ledger(store, memory, settings.cache.ttl_s)
+    ledger = Ledger(store, memory, settings.cache.ttl_s, is_sure=lambda: store.is_sure)
     stack.push_async_callback(ledger.close)
     counters = Counters(
         {pattern: str(path) for pattern, path in settings.tokenizers.items()}, settings.compressor.cache_dir

@@ -14,7 +14,7 @@ words of an old one, and a running one stays as it is.
 import asyncio
 import hashlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -118,6 +118,7 @@ class Recalled:
         age_s: seconds since its last request, a minute less at most; 0 where none is known.
         copies: what is known, under the keys of a lineage that begins with this request.
         unstepped: the same before that lineage began; None where none does.
+        is_sure: whether what is not known was never sent; not where the store is in trouble.
     """
 
     conversation: Conversation
@@ -130,6 +131,7 @@ class Recalled:
     age_s: float = 0.0
     copies: Mapping[bytes, bytes] = field(default_factory=dict)
     unstepped: "Recalled | None" = None
+    is_sure: bool = True
 
     @property
     def stepped_turns(self) -> int:
@@ -147,7 +149,8 @@ class Recalled:
 
         A chain that breaks off where an earlier request ended, and goes on with its answer, is all
         known; so is one with no answer after the break. Otherwise others sent what follows, and it
-        goes out as they sent it, up to the last answer.
+        goes out as they sent it, up to the last answer. Where the store is in trouble, it is we who
+        are likely to have sent it; decided a second time, it is likely to come out as at first.
 
         Args:
             shown: messages of the assistant that are demonstrations, and no answers.
@@ -162,7 +165,7 @@ class Recalled:
             if messages[index].role == "assistant" and index not in shown and index not in self.known
         ]
         is_first_sight = start in self.ended and answers[:1] == [start]
-        return start if is_first_sight or not answers else answers[-1] + 1
+        return start if is_first_sight or not self.is_sure or not answers else answers[-1] + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +183,19 @@ class Ledger:
         store: of all that is kept.
         memory: its level in this process, which is read and written at once.
         ttl_s: seconds that an entry is kept after its last use, at least three quarters of them.
+        is_sure: whether what the store did not have when it was last asked is not there.
     """
 
-    def __init__(self, store: Store, memory: MemoryStore, ttl_s: float = 86400.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        memory: MemoryStore,
+        ttl_s: float = 86400.0,
+        *,
+        is_sure: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._store = store
+        self._is_sure = is_sure
         self._memory = memory
         self._ttl_s = ttl_s
         self._chains = Chains()
@@ -231,7 +243,8 @@ class Ledger:
                 stale[keys[index - conversation.indices.start]] = _renewed(known.entry)
         age_s = max(0, _minutes() - lineage.minutes - 1) * 60.0 if lineage is not None else 0.0
         ends_at, damaged = frozenset(ended), len(found) < len(read)
-        return Recalled(conversation, under, found, ends_at, stale, damaged, others, age_s)
+        told = Recalled(conversation, under, found, ends_at, stale, damaged, others, age_s)
+        return replace(told, is_sure=self._is_sure())
 
     def stepped(self, recalled: Recalled, turns: int, made: Mapping[int, Made]) -> Recalled:
         """Return a conversation of which earlier messages are sent otherwise from this request on.

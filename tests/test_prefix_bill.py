@@ -195,6 +195,10 @@ EVENTS: dict[str, tuple[Event, int]] = {
     "compressor fails at random": (failing(0.4, 0.0), 1),
     "compressor gone for a while": (Both((failing(1.0, 0.2), failing(0.0, 0.6))), 1),
     "Redis gone for a while": (Both((redis("timeout", 0.2), redis("", 0.6))), 1),
+    "Redis gone for a while under three workers": (
+        Both((redis("timeout", 0.3), redis("", 0.6), any_worker)),
+        3,
+    ),
     "Redis emptied": (Once(0.4, lambda world, _: world.shared.values.clear()), 1),
     "all at once": (Both((SWITCHED, any_worker, failing(0.3, 0.1), restart(0.7, 3))), 3),
 }

@@ -121,7 +121,7 @@ class World:
         memory = MemoryStore(_MEMORY)
         store = Tiers(memory, self.shared)
         pipeline = Pipeline(store, self.machinery.compressor)
-        ledger = Ledger(store, memory)
+        ledger = Ledger(store, memory, is_sure=lambda: store.is_sure)
         self._written += [pipeline.close, ledger.close]
         return PolicyRewriter(self.machinery.planner, pipeline, ledger)
 

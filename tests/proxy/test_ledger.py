@@ -31,7 +31,8 @@ class World:
 
     def __init__(self, memory: MemoryStore | None = None, shared: SharedLevel | None = None) -> None:
         self.memory = memory or MemoryStore(1 << 20)
-        self.ledger = Ledger(Tiers(self.memory, shared), self.memory, DAY_S)
+        store = Tiers(self.memory, shared)
+        self.ledger = Ledger(store, self.memory, DAY_S, is_sure=lambda: store.is_sure)
 
     def conversation(
         self, messages: list[Message], policy: str = "p@1", team: str = "t", pinned: int = 0
@@ -161,6 +162,17 @@ async def test_demonstrations_are_no_history() -> None:
     world = World()
     assert await world.tail([SYSTEM, ASKED, SAID, NEXT], {2}) == 0
     assert await world.tail([SYSTEM, ASKED, SAID, NEXT], pinned=3) == 3
+
+
+async def test_where_the_store_is_in_trouble_nothing_is_taken_for_others_history() -> None:
+    """Another worker has probably sent it, and decided it as this one will."""
+    shared = SharedLevel()
+    world = World(shared=shared)
+    assert await world.tail([SYSTEM, ASKED, SAID, NEXT]) == 3
+    shared.trouble = "timeout"
+    assert await world.tail([SYSTEM, ASKED, SAID, NEXT]) == 0
+    shared.trouble = ""
+    assert await world.tail([SYSTEM, ASKED, SAID, NEXT]) == 3
 
 
 async def test_pinned_messages_are_neither_known_nor_written() -> None:
