@@ -40,6 +40,9 @@ _LINEAGE_BYTES = 8
 _STEP = "#"
 """In the name of a lineage, between a policy's label and the step that began it."""
 _NOTHING: Mapping[int, str] = MappingProxyType({})
+PATIENCE_S = 1.0
+_LEAST_PATIENCE_S = 0.05
+"""What was sent before is worth some waiting, even for a request that is late already."""
 _ENDS = 64
 """An end of an earlier request of ours is looked for in so many places, from the end on."""
 
@@ -213,38 +216,43 @@ class Ledger:
         """
         return Conversation(body, scope_of(team), self._chains.of(body, origin), policy, pinned)
 
-    async def recall(self, conversation: Conversation, also: Sequence[bytes] = ()) -> Recalled:
+    async def recall(
+        self, conversation: Conversation, also: Sequence[bytes] = (), patience_s: float = PATIENCE_S
+    ) -> Recalled:
         """Return what is known of a conversation, in one round trip; in two if it began under another policy.
 
         Args:
             also: keys that are asked for on the same trip.
+            patience_s: after so many seconds what this process knows counts.
         """
         ends = _ends(conversation)
         keys = conversation.message_keys(conversation.today)
         asked = [*keys, *map(conversation.lineage_key, ends), *also]
-        values = await self._store.get_many(asked)
-        given = values[: len(keys)]
+        values, is_sure = await self._asked(asked, patience_s)
+        given, others = values[: len(keys)], dict(zip(also, values[len(asked) - len(also) :], strict=True))
         lineages = dict(zip(ends, map(_lineage, values[len(keys) : len(keys) + len(ends)]), strict=True))
         ended = [number for number, lineage in lineages.items() if lineage is not None]
         lineage = lineages[max(ended)] if ended else None
         if lineage is not None and lineage.policy != conversation.today:
             keys = conversation.message_keys(lineage.policy)
-            given = await self._store.get_many(keys)
-        others = dict(zip(also, values[len(values) - len(also) :], strict=True))
-        under = lineage.policy if lineage is not None else conversation.today
-        minutes = _minutes() - int(self._ttl_s / 4 / 60)
-        stale: dict[bytes, bytes] = {}
-        if lineage is not None and lineage.minutes <= minutes:
-            stale[conversation.lineage_key(max(ended))] = _renewed(lineage)
+            given, is_sure = await self._asked(keys, patience_s)
         read = self._known(conversation, keys, given)
-        found = {index: known for index, known in read.items() if known is not None}
-        for index, known in found.items():
-            if known.entry.minutes <= minutes:
-                stale[keys[index - conversation.indices.start]] = _renewed(known.entry)
-        age_s = max(0, _minutes() - lineage.minutes - 1) * 60.0 if lineage is not None else 0.0
-        ends_at, damaged = frozenset(ended), len(found) < len(read)
-        told = Recalled(conversation, under, found, ends_at, stale, damaged, others, age_s)
-        return replace(told, is_sure=self._is_sure())
+        known = {index: told for index, told in read.items() if told is not None}
+        used: dict[bytes, Entry | Lineage] = {
+            keys[index - conversation.indices.start]: told.entry for index, told in known.items()
+        }
+        used |= {conversation.lineage_key(max(ended)): lineage} if lineage is not None else {}
+        return Recalled(
+            conversation,
+            lineage.policy if lineage is not None else conversation.today,
+            known,
+            frozenset(ended),
+            self._stale(used),
+            damaged=len(known) < len(read),
+            others=others,
+            age_s=max(0, _minutes() - lineage.minutes - 1) * 60.0 if lineage is not None else 0.0,
+            is_sure=is_sure,
+        )
 
     def stepped(self, recalled: Recalled, turns: int, made: Mapping[int, Made]) -> Recalled:
         """Return a conversation of which earlier messages are sent otherwise from this request on.
@@ -318,6 +326,20 @@ class Ledger:
     async def close(self) -> None:
         """Wait for writes that are under way."""
         await asyncio.gather(*self._writes)
+
+    async def _asked(self, keys: Sequence[bytes], patience_s: float) -> tuple[list[bytes | None], bool]:
+        """Return what the store has, and whether what it has not is not there."""
+        try:
+            async with asyncio.timeout(max(patience_s, _LEAST_PATIENCE_S)):
+                values = await self._store.get_many(keys)
+        except TimeoutError:
+            return [self._memory.get(key) for key in keys], False
+        return values, self._is_sure()
+
+    def _stale(self, used: Mapping[bytes, Entry | Lineage]) -> dict[bytes, bytes]:
+        """Return values made new, of those that have lived a quarter of their life."""
+        minutes = _minutes() - int(self._ttl_s / 4 / 60)
+        return {key: _renewed(told) for key, told in used.items() if told.minutes <= minutes}
 
     def _known(
         self, conversation: Conversation, keys: Sequence[bytes], values: Sequence[bytes | None]

@@ -129,10 +129,21 @@ class PolicyRewriter:
             return Rewrite(body, False, report, answer=shown)
         if conversation is None:
             return await self._audited(planned, started)
-        model, team = planned.facts.model, ask.team
+        recalled = await self._recalled(planned, conversation, ask.team, started)
+        return await self._enforced(planned, recalled, ask.team, started)
+
+    async def _recalled(
+        self, planned: Planned, conversation: Conversation, team: str, started: float
+    ) -> Recalled:
+        """Return what was sent before, and what is known of the texts that are likely to be new."""
         current = last_answer(conversation.body.messages)
         hoped = [decision for decision in planned.plan.decisions if decision.segment.message >= current]
-        recalled = await self._ledger.recall(conversation, self._pipeline.wanted(hoped, model, team))
+        wanted = self._pipeline.wanted(hoped, planned.facts.model, team)
+        left_s = planned.plan.deadline_s - (time.monotonic() - started)
+        return await self._ledger.recall(conversation, wanted, left_s)
+
+    async def _enforced(self, planned: Planned, recalled: Recalled, team: str, started: float) -> Rewrite:
+        """Send again what was sent before, and carry out the plan for the rest."""
         kept, decided = self._divided(planned, recalled)
         guard, step = PrefixGuard.of(planned, sent_tokens(recalled)), step_of(planned, recalled)
         if self._frozen is not None:
@@ -142,7 +153,7 @@ class PolicyRewriter:
             guard, step = replace(guard, sent=sent_tokens(recalled)), Step(planned, recalled)
         aim = guard.aim(decided)
         tail = replace(planned.plan, decisions=(*aim.decisions, *step.decisions))
-        fates = await self._fates(tail, model, team, started, recalled.others)
+        fates = await self._fates(tail, planned.facts.model, team, started, recalled.others)
         held = guard.hold(aim, fates)
         made = made_of(planned.plan, [*left_alone(kept), *held.decisions], held.fates)
         taken = step.judge(made, fates)
@@ -195,7 +206,7 @@ class PolicyRewriter:
         else:
             async with asyncio.timeout(policy.deadline_s):
                 conversation = await asyncio.to_thread(self._read, body, ask, policy)
-        recalled = await self._ledger.recall(conversation)
+        recalled = await self._ledger.recall(conversation, patience_s=0)
         left = Made({}, Figures(reasons=tuple(reasons)))
         unknown = set(range(conversation.pinned, len(conversation))) - recalled.known.keys()
         settled = self._ledger.settle(recalled, dict.fromkeys(unknown, left))

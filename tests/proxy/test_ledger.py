@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -335,3 +335,21 @@ async def test_how_long_ago_the_last_request_was_is_known(monkeypatch: pytest.Mo
     began = time.time()
     monkeypatch.setattr(time, "time", lambda: began + 3600)
     assert 3480 <= (await world.ledger.recall(world.conversation(MORE))).age_s <= 3600
+
+
+class Stuck(SharedLevel):
+    """Never answers."""
+
+    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+
+async def test_a_store_that_hangs_is_not_waited_for() -> None:
+    """What this process knows counts, and what it does not know may be there all the same."""
+    world = World()
+    await world.send([SYSTEM, ASKED], {1: "story"})
+    stuck = Ledger(Tiers(world.memory, Stuck(), current_s=-1), world.memory, DAY_S)
+    conversation = world.conversation([SYSTEM, ASKED, SAID, NEXT])
+    recalled = await stuck.recall(conversation, [b"k" * 25], patience_s=0)
+    assert (set(recalled.known), recalled.is_sure, recalled.others) == ({0, 1}, False, {b"k" * 25: None})
