@@ -79,14 +79,16 @@ class PrefixGuard:
     def given_back(self, recalled: Recalled) -> dict[int, Made]:
         """Return the messages that go out as the client has them from now on, though they were shortened.
 
-        Nothing is cached of a prompt below the minimum, so that nothing of it can be broken. Once the
-        conversation as the client has it comes above the minimum, and as it was sent stays below it,
-        so many messages are given back as bring it above too, if that is cheaper: the client's whole
-        prompt would be read for the first time in this very request.
+        Nothing is cached of a prompt below the minimum, so that nothing of it can be broken. With the
+        request by which the conversation as the client has it comes above the minimum, while as it was
+        sent it stays below, so many messages are given back as bring it above too, if that is cheaper:
+        the client's whole prompt would be read for the first time in this very request. Later it would
+        not, and giving back would cost what it is to save.
         """
         savings = {} if len(recalled.conversation) in recalled.ended else _savings(recalled)
         outlook = outlook_of(self.planned, self.sent)
-        seen = prefix_tokens(self.planned, self.sent, max(recalled.known, default=-1) + 1)
+        end = max(recalled.known, default=-1) + 1
+        seen = prefix_tokens(self.planned, {}, end)  # of the client's words, which are more
         before = prompt_tokens(self.planned, {})
         if self.is_off or not savings or not is_uncached(seen, outlook) or is_uncached(before, outlook):
             return {}
