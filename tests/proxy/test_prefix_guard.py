@@ -1,12 +1,28 @@
 """Prompts are held above the minimum that a provider caches."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from elision.compressors.base import Outcome, Span
 from elision.policies.economy import Outlook, Ruling
-from elision.policies.model import DROP, Decision, History, Mode, Policy, PrefixTerms, Rule, Use, When
+from elision.policies.model import (
+    DROP,
+    Decision,
+    Endpoint,
+    History,
+    Mode,
+    Policy,
+    PrefixTerms,
+    Rule,
+    Use,
+    When,
+)
+from elision.policies.segments import cut
+from elision.proxy.bodies import parse
+from elision.proxy.ledger import Conversation, Known, Recalled
+from elision.proxy.ledger_entries import Entry, Figures
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
 from elision.proxy.prefix_guard import (
@@ -14,8 +30,10 @@ from elision.proxy.prefix_guard import (
     Held,
     PrefixGuard,
     foreseen,
+    given_back_words,
     outlook_of,
     prompt_tokens,
+    sent_tokens,
 )
 from fakes.planned import planned
 
@@ -190,3 +208,54 @@ def test_a_guard_may_be_off() -> None:
     fates = carried_out(aim, 360)
     assert guard.hold(aim, fates) == Held(plan.plan.decisions, tuple(fates))
     assert guard.hold(aim, fates).words == ()
+
+
+def conversed(turns: int, terms: PrefixTerms, sent: int = 200) -> tuple[Planned, Recalled]:
+    """Return a request after so many turns of some 60 tokens; its document, of 363, was sent as so many."""
+    document = "<document>\n" + "The mill stood by the river. " * 60 + "\n</document>\n\nWho owned it?"
+    messages = [{"role": "user", "content": document}]
+    for _ in range(turns):
+        messages += [
+            {"role": "assistant", "content": "It is not known. " * 12},
+            {"role": "user", "content": "And now?"},
+        ]
+    body = parse(json.dumps({"model": "m", "messages": messages}).encode(), Endpoint.CHAT)
+    plan = a_plan(HALF, terms)
+    segments = cut(body.texts, plan.senses.count)
+    known = {
+        index: Known(Entry(0, (), Figures((("history", 48, 48),)))) for index in range(len(messages) - 2)
+    }
+    known[0] = Known(Entry(0, (), Figures((("context", 368, sent),))), {0: "shorter"} if sent < 368 else {})
+    ended = frozenset(range(1, len(messages) - 1, 2))
+    conversation = Conversation(body, b"s" * 8, b"d" * 16 * len(messages), "team@abc")
+    return (
+        replace(plan, body=body, segments=segments),
+        Recalled(conversation, "team@abc", known, ended),
+    )
+
+
+@pytest.mark.parametrize(("turns", "back"), [(1, []), (2, [0]), (3, []), (9, [])])
+def test_what_was_too_small_to_be_cached_is_given_back_once(turns: int, back: list[int]) -> None:
+    """By the request in which the client's own prompt passes the minimum of 512; no sooner, no later."""
+    plan, recalled = conversed(turns, replace(TERMS, minimum=512))
+    given = PrefixGuard.of(plan, sent_tokens(recalled)).given_back(recalled)
+    assert list(given) == back
+    if back:
+        assert given[0].sent == {}
+        assert given[0].figures == Figures((("context", 368, 368),), (), (CACHE_MINIMUM,))
+        assert given_back_words(given) == ("returned=cache_minimum,messages=1",)
+
+
+def test_nothing_is_given_back_that_may_be_cached_or_was_sent_as_it_is() -> None:
+    """Nor for a retry, nor where the guard is off."""
+    terms = replace(TERMS, minimum=512)
+    plan, recalled = conversed(2, terms)
+    guard = PrefixGuard.of(plan, sent_tokens(recalled))
+    retried = replace(recalled, ended=frozenset({1, 3, 5}))
+    assert guard.given_back(retried) == {}
+    assert replace(guard, is_off=True).given_back(recalled) == {}
+    whole, known = conversed(2, terms, 368)
+    assert PrefixGuard.of(whole, sent_tokens(known)).given_back(known) == {}
+    small, seen = conversed(2, replace(TERMS, minimum=64))
+    assert PrefixGuard.of(small, sent_tokens(seen)).given_back(seen) == {}
+    assert given_back_words({}) == ()
