@@ -109,15 +109,20 @@ async def through(running: Served, file: Path, talks: int) -> None:
         await until_written(file, talks * 2 * turns.stop)
 
 
+def written(folder: Path, workers: int) -> tuple[Path, Path]:
+    """Write policies and settings; return what is kept and the settings."""
+    (folder / "p").mkdir()
+    (folder / "p" / "default.yaml").write_text(POLICY)
+    file, settings = folder / "kept.sqlite", folder / "settings.yaml"
+    told = (f"cache: {{path: {file}}}", f"workers: {workers}", f"policies: {folder / 'p'}")
+    settings.write_text("\n".join((*told, "prefix_terms: [{minimum: 0}]")))
+    return file, settings
+
+
 @pytest.mark.parametrize(("workers", "talks"), [(1, 1), (4, 64)])
 async def test_every_message_goes_out_as_it_once_went(tmp_path: Path, workers: int, talks: int) -> None:
     """Twenty turns; killed processes cost savings, never a byte of a prefix."""
-    file = tmp_path / "kept.sqlite"
-    (tmp_path / "p").mkdir()
-    (tmp_path / "p" / "default.yaml").write_text(POLICY)
-    settings = tmp_path / "settings.yaml"
-    told = (f"cache: {{path: {file}}}", f"workers: {workers}", f"policies: {tmp_path / 'p'}")
-    settings.write_text("\n".join((*told, "prefix_terms: [{minimum: 0}]")))
+    file, settings = written(tmp_path, workers)
     upstream = Upstream()
     async with (
         RawUpstream(upstream) as listening,
@@ -129,3 +134,23 @@ async def test_every_message_goes_out_as_it_once_went(tmp_path: Path, workers: i
     assert upstream.shortened > talks * TURNS / 2
     assert len(upstream.digests) == talks * 2 * TURNS
     assert [key for key, digests in upstream.digests.items() if len(digests) > 1] == []
+
+
+async def test_a_restart_with_another_policy_changes_new_conversations_alone(tmp_path: Path) -> None:
+    """Both begin with the same system message."""
+    _, settings = written(tmp_path, 1)
+    upstream = Upstream()
+    running_on: list[Message] = [{**SYSTEM, "n": 0, "name": "0"}]
+    begun: list[Message] = [{**SYSTEM, "n": 0, "name": "1"}]
+    async with RawUpstream(upstream) as listening:
+        for rate, turns in (("0.5", range(2)), ("0.9", range(2, 4))):
+            (tmp_path / "p" / "default.yaml").write_text(POLICY.replace("0.5", rate))
+            async with served("--upstream", listening.url, "--settings", str(settings)) as running:
+                await running.until_ready()
+                await talk(running, 0, turns, running_on)
+                if rate == "0.9":
+                    await talk(running, 1, range(2), begun)
+        sent = [json.loads(request.body)["messages"] for request in listening.received]
+    assert [key for key, digests in upstream.digests.items() if len(digests) > 1] == []
+    lengths = [len(messages[1]["content"]) / messages[1]["n"] for messages in sent]
+    assert max(lengths[:4]) < 0.7 < min(lengths[4:])

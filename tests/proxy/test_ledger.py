@@ -194,6 +194,22 @@ async def test_all_workers_know_what_one_has_sent() -> None:
     assert await World(shared=shared).known([SYSTEM, ASKED, SAID]) == {0: "as it was", 1: "story"}
 
 
+async def test_workers_that_decide_at_once_agree_from_the_next_turn_on() -> None:
+    """On the word that was written first; neither waits for it."""
+    shared = SharedLevel()
+    worlds = World(shared=shared), World(shared=shared)
+    settled: list[Settled] = []
+    for world, text in zip(worlds, ("story", "long"), strict=True):
+        conversation = world.conversation([ASKED])
+        recalled = await world.ledger.recall(conversation)
+        settled.append(world.ledger.settle(recalled, {0: changed(conversation, 0, text)}))
+    assert [one.texts() for one in settled] == [{0: "story"}, {0: "long"}]
+    for world, one in reversed(list(zip(worlds, settled, strict=True))):
+        one.sent()
+        await world.ledger.close()
+    assert [await world.known([ASKED, SAID, NEXT]) for world in worlds] == [{0: "long"}, {0: "long"}]
+
+
 async def test_all_is_asked_for_in_one_trip_and_another_policy_takes_a_second() -> None:
     """What others want is asked for along."""
     shared = SharedLevel()
