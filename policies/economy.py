@@ -209,6 +209,11 @@ def at_cliff(before: int, after: int, outlook: Outlook) -> bool:
     return after < before and after < high and before + outlook.turns * outlook.growth >= low
 
 
+def is_cached(tokens: int, terms: PrefixTerms) -> bool:
+    """Whether a prompt of so many tokens, by our count, is surely not below the provider's minimum."""
+    return tokens >= _high(terms)
+
+
 def is_uncached(tokens: int, outlook: Outlook) -> bool:
     """Whether a prompt of so many tokens, by our count, is surely below the provider's minimum."""
     return tokens < _low(outlook.terms)

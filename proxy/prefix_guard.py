@@ -17,6 +17,7 @@ from elision.policies.economy import (
     Verdict,
     aimed,
     at_cliff,
+    is_cached,
     is_uncached,
     raised,
     restored,
@@ -70,11 +71,13 @@ class PrefixGuard:
     def of(cls, planned: Planned, sent: Mapping[int, int]) -> "PrefixGuard":
         """Return the guard that a policy wants: none where no turn is expected, nor any cache.
 
-        Where unknown history is compressed there is none, by its author's word; and there what is
-        decided about a turn must not depend on the others, lest a lost ledger changes it.
+        Nor is there one where what was sent before is above the minimum by itself. Where unknown
+        history is compressed there is none, by its author's word; and there what is decided about a
+        turn must not depend on the others, lest a lost ledger changes it.
         """
         history = planned.policy.history
-        return cls(planned, sent, history.compress_unknown or not history.expected_turns)
+        is_unwanted = history.compress_unknown or not history.expected_turns
+        return cls(planned, sent, is_unwanted or is_cached(sum(sent.values()), planned.terms))
 
     def given_back(self, recalled: Recalled) -> dict[int, Made]:
         """Return the messages that go out as the client has them from now on, though they were shortened.
@@ -86,11 +89,13 @@ class PrefixGuard:
         not, and giving back would cost what it is to save.
         """
         savings = {} if len(recalled.conversation) in recalled.ended else _savings(recalled)
+        if self.is_off or not savings:
+            return {}
         outlook = outlook_of(self.planned, self.sent)
         end = max(recalled.known, default=-1) + 1
         seen = prefix_tokens(self.planned, {}, end)  # of the client's words, which are more
         before = prompt_tokens(self.planned, {})
-        if self.is_off or not savings or not is_uncached(seen, outlook) or is_uncached(before, outlook):
+        if not is_uncached(seen, outlook) or is_uncached(before, outlook):
             return {}
         found = restored(list(savings.values()), before, outlook)
         chosen = [list(savings)[number] for number in found.indices]

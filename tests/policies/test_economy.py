@@ -16,6 +16,8 @@ from elision.policies.economy import (
     Ruling,
     aimed,
     conversation_bill,
+    is_cached,
+    is_uncached,
     judge_step,
     raised,
     request_bill,
@@ -288,3 +290,11 @@ def test_a_verdict_says_its_arithmetic_in_a_sentence() -> None:
     assert waits.endswith("it would pay from 11 further turns on")
     assert judge_step(9000, 0, known, Outlook(GPT_6, 1)).sentence.endswith("it never pays")
     assert judge_step(9000, 4000, known, Outlook(GPT_4O, 5)).sentence.endswith("it is done")
+
+
+@given(st.integers(0, 60), terms_of)
+def test_a_prompt_is_cached_or_not_or_nobody_knows(tokens: int, terms: PrefixTerms) -> None:
+    """By a sixteenth about the minimum."""
+    outlook = Outlook(terms, 5)
+    assert is_cached(tokens, terms) == (tokens >= (34 if terms.minimum else 0))
+    assert is_uncached(tokens, outlook) == (tokens < (30 if terms.minimum else 0))
