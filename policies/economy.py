@@ -28,6 +28,9 @@ much again for what a method takes away beyond its target."""
 LONGER = 4
 """A prompt that is shortened below the minimum must not cost more in a conversation that goes on so many
 times as long as is expected, either."""
+GROWTHS = (50, 200)
+"""Tokens of a turn that may follow, of a question and an answer for instance: below the minimum they are
+paid for in full again and again, so that a prompt that would stay below must not cost more with these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,14 +372,17 @@ def _cheapest(totals: Sequence[int], before: int, outlook: Outlook) -> int:
 def _is_safe(total: int, before: int, outlook: Outlook) -> bool:
     """Whether a shortened prompt costs no more than the whole one after any number of turns, few or many.
 
-    Nor may it if the conversation stops growing: who relies on its growth would stay below the minimum.
+    Nor may it if the conversation stops growing, for who relies on its growth would stay below the
+    minimum; nor, where the whole prompt is cached, if it only begins to grow.
     """
-    longer = outlook.turns * LONGER
-    for growth in {0, outlook.growth}:
-        for assumed in _assumed((total, before), replace(outlook, turns=longer, growth=growth)):
-            bills = zip(_running(total, 0, assumed), _running(before, 0, assumed), strict=True)
-            if any(mine > others for mine, others in bills):
-                return False
+    longer = replace(outlook, turns=outlook.turns * LONGER)
+    looks = [longer, replace(longer, growth=0)]
+    if before >= _low(outlook.terms):
+        looks += [replace(outlook, growth=growth) for growth in GROWTHS]
+    for assumed in (one for look in looks for one in _assumed((total, before), look)):
+        bills = zip(_running(total, 0, assumed), _running(before, 0, assumed), strict=True)
+        if any(mine > others for mine, others in bills):
+            return False
     return True
 
 

@@ -187,6 +187,13 @@ def test_a_prompt_that_grows_is_not_kept_from_the_minimum() -> None:
     assert aimed(760, 610, replace(grows, growth=0)).ruling is Ruling.CLEAR
 
 
+def test_a_first_prompt_that_would_stay_below_is_expected_to_grow() -> None:
+    """340 tokens cost a little less than 1,111 at a quarter of the price; with 100 more in a turn, more."""
+    first = Outlook(PrefixTerms(0.25, 1.0, 1024), 5)
+    assert aimed(1111, 340, first).ruling is Ruling.MINIMUM
+    assert aimed(1111, 120, first).ruling is Ruling.BELOW
+
+
 def test_growth_is_not_relied_on_to_pass_the_minimum() -> None:
     """1,400 tokens after one long turn: the next ones may be short, and 540 would stay below for long."""
     grows = Outlook(GPT_6, 5, 1280)
