@@ -10,14 +10,18 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from elision.proxy.store import Kind
+from elision.config.redis import RedisEntry
+from elision.proxy.store import Kind, SharedStore
 from elision.proxy.store_disk import DiskStore
+from elision.proxy.store_redis import RedisStore
 from fakes.raw_upstream import RawUpstream, Received, answer
+from fakes.redis_server import needs_redis, redis_server
 from fakes.running import read_answer, request_bytes
 from fakes.serving import Served, descendants, served
 
@@ -88,16 +92,14 @@ def processes(running: Served, word: str) -> list[int]:
     return sorted(pid for pid, command in descendants(running.process.pid).items() if word in command)
 
 
-async def until_written(file: Path, messages: int) -> None:
-    """Wait until the workers' file has so many messages; a timeout fails the test."""
-    store = DiskStore(file, 1 << 30)
+async def until_written(store: SharedStore, messages: int) -> None:
+    """Wait until what is shared has so many messages; a timeout fails the test."""
     async with asyncio.timeout(30):
         while sum(kept.entries for kept in await store.kept() if kept.kind == Kind.MESSAGE.value) < messages:
             await asyncio.sleep(0.02)
-    await store.close()
 
 
-async def through(running: Served, file: Path, talks: int) -> None:
+async def through(running: Served, store: SharedStore, talks: int) -> None:
     """Lead conversations at once, every few turns by other workers; kill the compressor, then a worker."""
     messages: list[list[Message]] = [[{**SYSTEM, "n": 0, "name": str(number)}] for number in range(talks)]
     for start, victims in zip(range(0, TURNS, 4), ("", "worker_process", "", "spawn_main", ""), strict=True):
@@ -106,7 +108,7 @@ async def through(running: Served, file: Path, talks: int) -> None:
         turns = range(start, start + 4)
         await asyncio.gather(*(talk(running, n, turns, messages[n]) for n in range(talks)))
         # An answer takes a model longer than the disk takes for this.
-        await until_written(file, talks * 2 * turns.stop)
+        await until_written(store, talks * 2 * turns.stop)
 
 
 def written(folder: Path, workers: int) -> tuple[Path, Path]:
@@ -129,7 +131,9 @@ async def test_every_message_goes_out_as_it_once_went(tmp_path: Path, workers: i
         served("--upstream", listening.url, "--settings", str(settings)) as running,
     ):
         await running.until_ready()
-        await through(running, file, talks)
+        store = DiskStore(file, 1 << 30)
+        await through(running, store, talks)
+        await store.close()
     assert upstream.requests == talks * TURNS
     assert upstream.shortened > talks * TURNS / 2
     assert len(upstream.digests) == talks * 2 * TURNS
@@ -154,3 +158,37 @@ async def test_a_restart_with_another_policy_changes_new_conversations_alone(tmp
     assert [key for key, digests in upstream.digests.items() if len(digests) > 1] == []
     lengths = [len(messages[1]["content"]) / messages[1]["n"] for messages in sent]
     assert max(lengths[:4]) < 0.7 < min(lengths[4:])
+
+
+@needs_redis
+async def test_two_proxies_that_share_a_redis_send_the_same(tmp_path: Path) -> None:
+    """Turn and turn about; the system message of all conversations is the same."""
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "default.yaml").write_text(POLICY)
+    (tmp_path / "settings.yaml").write_text(f"policies: {tmp_path / 'p'}\nprefix_terms: [{{minimum: 0}}]\n")
+    upstream, talks = Upstream(), 8
+    messages: list[list[Message]] = [[{**SYSTEM, "n": 0, "name": str(number)}] for number in range(talks)]
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(redis_server(tmp_path))
+        listening = await stack.enter_async_context(RawUpstream(upstream))
+        flags = (
+            "--upstream",
+            listening.url,
+            "--settings",
+            str(tmp_path / "settings.yaml"),
+            "--redis",
+            redis.url,
+        )
+        proxies = [await stack.enter_async_context(served(*flags)) for _ in range(2)]
+        for running in proxies:
+            await running.until_ready()
+        store = RedisStore.start(RedisEntry(redis.url))
+        stack.push_async_callback(store.close)
+        assert await store.until_well(30) is None
+        for turn in range(6):
+            chosen = (proxies[(number + turn) % 2] for number in range(talks))
+            turns = range(turn, turn + 1)
+            await asyncio.gather(*(talk(one, n, turns, messages[n]) for n, one in enumerate(chosen)))
+            await until_written(store, talks * 2 * (turn + 1))
+    assert upstream.shortened == upstream.requests == talks * 6
+    assert [key for key, digests in upstream.digests.items() if len(digests) > 1] == []
