@@ -210,6 +210,15 @@ def test_a_guard_may_be_off() -> None:
     assert guard.hold(aim, fates).words == ()
 
 
+def test_above_the_minimum_nothing_is_weighed_any_more() -> None:
+    """What was sent before stays, so a long conversation costs no arithmetic; nor does one without a cache."""
+    plan = a_plan(HALF)
+    assert [PrefixGuard.of(plan, {0: tokens}).is_off for tokens in (543, 544)] == [False, True]
+    assert PrefixGuard.of(a_plan(HALF, turns=0), {}).is_off
+    unknown = replace(plan, policy=replace(plan.policy, history=History(compress_unknown=True)))
+    assert PrefixGuard.of(unknown, {}).is_off
+
+
 def conversed(turns: int, terms: PrefixTerms, sent: int = 200) -> tuple[Planned, Recalled]:
     """Return a request after so many turns of some 60 tokens; its document, of 363, was sent as so many."""
     document = "<document>\n" + "The mill stood by the river. " * 60 + "\n</document>\n\nWho owned it?"
