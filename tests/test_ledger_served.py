@@ -165,20 +165,14 @@ async def test_two_proxies_that_share_a_redis_send_the_same(tmp_path: Path) -> N
     """Turn and turn about; the system message of all conversations is the same."""
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "default.yaml").write_text(POLICY)
-    (tmp_path / "settings.yaml").write_text(f"policies: {tmp_path / 'p'}\nprefix_terms: [{{minimum: 0}}]\n")
     upstream, talks = Upstream(), 8
     messages: list[list[Message]] = [[{**SYSTEM, "n": 0, "name": str(number)}] for number in range(talks)]
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_server(tmp_path))
         listening = await stack.enter_async_context(RawUpstream(upstream))
-        flags = (
-            "--upstream",
-            listening.url,
-            "--settings",
-            str(tmp_path / "settings.yaml"),
-            "--redis",
-            redis.url,
-        )
+        told = (f"policies: {tmp_path / 'p'}", f"redis: {{url: '{redis.url}', timeout_ms: 5000}}")
+        (tmp_path / "settings.yaml").write_text("\n".join((*told, "prefix_terms: [{minimum: 0}]")))
+        flags = ("--upstream", listening.url, "--settings", str(tmp_path / "settings.yaml"))
         proxies = [await stack.enter_async_context(served(*flags)) for _ in range(2)]
         for running in proxies:
             await running.until_ready()
