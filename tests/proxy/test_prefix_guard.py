@@ -211,7 +211,7 @@ def test_a_guard_may_be_off() -> None:
 
 
 def test_above_the_minimum_nothing_is_weighed_any_more() -> None:
-    """What was sent before stays, so a long conversation costs no arithmetic; nor does one without a cache."""
+    """What was sent before stays, so a long conversation costs no arithmetic; without a cache none does."""
     plan = a_plan(HALF)
     assert [PrefixGuard.of(plan, {0: tokens}).is_off for tokens in (543, 544)] == [False, True]
     assert PrefixGuard.of(a_plan(HALF, turns=0), {}).is_off
