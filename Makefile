@@ -21,8 +21,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
 ROOMS := proxy policies compressors config evaluation training
 DEMO := docs/examples/demo
-EVAL_METHODS := --method full --method random --method lead --method tfidf --method frequency \
-    --rate 0.33 --rate 0.5 --baseline frequency
+# A unigram model: what every other method is compared with. `@60`: of 60 items, as these two take
+# seconds for each. LLMLingua runs in an environment of its own (docs/evaluation.md).
+UNIGRAM := frequency:level=word,table=wordfreq
+EVAL_METHODS := $(foreach m,random lead tfidf $(UNIGRAM) frequency embedded,--method $(m)) --baseline $(UNIGRAM)
+EVAL_SLOW ?= selective_context:level=phrase@60 llmlingua_reference@60
+EVAL_RATES := $(foreach r,0.2 0.33 0.5 0.7,--rate $(r))
+EVAL_RUN = $(BIN)/elision eval --data "$(EVAL_DATA)" $(EVAL_METHODS) $(ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,8 +64,11 @@ bench: $(VENV)/.demo ## the proxy against nginx, LiteLLM and others on this mach
 .PHONY: eval
 eval: $(VENV)/.dev ## methods compared on answer survival and people's own shortenings [EVAL_DATA=DIR ARGS="--limit 50"]
 	@test -d "$(EVAL_DATA)" || { echo "make eval: no data sets in $(EVAL_DATA): say make eval EVAL_DATA=DIR; docs/evaluation.md says what is looked for there" >&2; exit 2; }
-	@$(BIN)/elision eval nq_open --data "$(EVAL_DATA)" --out "$(EVAL_OUT)/questions" $(EVAL_METHODS) $(ARGS)
-	@$(BIN)/elision eval broadcast bnc --data "$(EVAL_DATA)" --rate people --out "$(EVAL_OUT)/people" $(EVAL_METHODS) $(ARGS)
+	@$(if $(findstring llmlingua_reference,$(EVAL_SLOW)),$(BIN)/python -c "from benchmarks.reference import environment; environment()")
+	@$(EVAL_RUN) nq_open $(EVAL_RATES) $(foreach m,$(EVAL_SLOW),--method $(m)) --out "$(EVAL_OUT)/questions"
+	@$(EVAL_RUN) scientific_qa topics $(EVAL_RATES) --out "$(EVAL_OUT)/documents"
+	@$(EVAL_RUN) broadcast bnc --rate people $(foreach m,$(EVAL_SLOW),--method $(m)) --out "$(EVAL_OUT)/people"
+	@$(EVAL_RUN) nq_open scientific_qa --rate 0.33 --rate 0.5 --protect product --out "$(EVAL_OUT)/protected"
 
 .PHONY: format
 format: $(VENV)/.dev ## let ruff mend style and order imports

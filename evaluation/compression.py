@@ -1,6 +1,8 @@
 """The first half of a run: every different text, shortened by one method, to every target, timed.
 
-This module owns batches and clocks. What was done before comes from the store.
+This module owns batches and clocks. What was done before comes from the store. What a method found
+of a text does not depend on the target, so it is not found again for the next one; such outcomes
+say nothing about how fast the method is, and are not timed.
 """
 
 import time
@@ -8,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from elision.compressors.base import Compressor, Target, TokenCounter
+from elision.compressors.base import Compressor, Outcome, Target, TokenCounter
+from elision.compressors.extractive import Extractive
 from elision.evaluation.store import Row, Store, key_of
 
 # As many texts as a busy proxy puts together; timings are of batches, shared out by tokens.
@@ -42,6 +45,7 @@ class Shortened:
         before: tokens of the original.
         after: tokens of `text`, counted anew.
         seconds: its share of its batch's time.
+        timed: whether that is all the time it takes; else what was found for another target was used.
         left: why the text was left as it was; empty where it was shortened.
     """
 
@@ -49,16 +53,44 @@ class Shortened:
     before: int
     after: int
     seconds: float
+    timed: bool
     left: str
 
 
-def shorten(
-    compressor: Compressor, counter: TokenCounter, wanted: Iterable[Wanted], store: Store, tick: Tick
-) -> dict[Wanted, Shortened]:
+class Bench:
+    """A compressor with what it found of texts, for as long as one data set is shortened.
+
+    Args:
+        compressor: the method.
+        counter: counts texts before and after.
+    """
+
+    def __init__(self, compressor: Compressor, counter: TokenCounter) -> None:
+        self.compressor = compressor
+        self.counter = counter
+        self._known: dict[tuple[str, str], bytes] = {}
+
+    def compress(self, batch: Sequence[Wanted]) -> tuple[list[Outcome], list[bool]]:
+        """Shorten texts; return outcomes, and of which something was known before."""
+        texts, targets = [one.text for one in batch], [one.target for one in batch]
+        if not isinstance(self.compressor, Extractive):
+            return self.compressor.compress(texts, targets), [False] * len(batch)
+        asks = self.compressor.identity.reads_question
+        keys = [(one.text, one.target.question if asks else "") for one in batch]
+        known = [self._known.get(key, b"") for key in keys]
+        results = self.compressor.compress_known(texts, targets, known)
+        self._known |= {
+            key: result.scores for key, result in zip(keys, results, strict=True) if result.scores
+        }
+        return [result.outcome for result in results], [bool(one) for one in known]
+
+
+def shorten(bench: Bench, wanted: Iterable[Wanted], store: Store, tick: Tick) -> dict[Wanted, Shortened]:
     """Shorten each different text, or take from the store what was done before.
 
     Raises: CompressionError.
     """
+    compressor, counter = bench.compressor, bench.counter
     keys = {one: one.key(compressor.fingerprint, counter.name) for one in wanted}
     missing = [one for one, key in keys.items() if store.get(key) is None]
     tick(len(keys) - len(missing))
@@ -66,24 +98,27 @@ def shorten(
         # Weights that come in with the first text are not the first text's fault.
         compressor.compress([_WARM_UP], [missing[0].target])
     for batch in _batches(missing):
-        for one, row in zip(batch, _timed(compressor, counter, batch), strict=True):
+        for one, row in zip(batch, _timed(bench, batch), strict=True):
             store.put(keys[one], row)
         tick(len(batch))
     return {one: _read(store.get(key)) for one, key in keys.items()}
 
 
-def _timed(compressor: Compressor, counter: TokenCounter, batch: Sequence[Wanted]) -> list[Row]:
+def _timed(bench: Bench, batch: Sequence[Wanted]) -> list[Row]:
     began = time.perf_counter()
-    outcomes = compressor.compress([one.text for one in batch], [one.target for one in batch])
+    outcomes, known = bench.compress(batch)
     seconds = time.perf_counter() - began
-    before = [counter.count(one.text) for one in batch]
+    before = [bench.counter.count(one.text) for one in batch]
     each = seconds / max(sum(before), 1)
+    # One that was known makes the whole batch faster than it is.
+    timed = not any(known)
     return [
         {
             "text": outcome.text,
             "before": tokens,
-            "after": counter.count(outcome.text),
+            "after": bench.counter.count(outcome.text),
             "seconds": each * tokens,
+            "timed": timed,
             "left": outcome.reason,
             "fingerprint": outcome.fingerprint,
         }
@@ -98,9 +133,10 @@ def _read(row: Row | None) -> Shortened:
             "before": int(before),
             "after": int(after),
             "seconds": float(seconds),
+            "timed": bool(timed),
             "left": str(left),
         }:
-            return Shortened(text, before, after, seconds, left)
+            return Shortened(text, before, after, seconds, timed, left)
     raise ValueError("a row of outcomes.jsonl is no outcome; use another --out")
 
 

@@ -69,6 +69,8 @@ CHINESE_ANSWER = Form(
 FREE_ANSWER = Form(
     template="Answer the question from the text below, which may have words left out. Be brief.\n\n"
     "Text: {text}\n\nQuestion: {question}\nAnswer:",
+    # Of answers in the text's own words; others have nothing there that could survive.
+    on_text=_measures(survival=_survival),
     on_answer=_measures(f1=_f1, rouge_l=_rouge_l),
     answer_tokens=128,
 )

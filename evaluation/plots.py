@@ -1,6 +1,7 @@
 """Rate-quality curves: for each data set and measure one picture, kept tokens against quality.
 
-This module owns how curves look; matplotlib is imported when the first is drawn.
+On white, whatever the page around it, so that a dark page shows the same picture. This module owns
+how curves look; matplotlib is imported when the first is drawn.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from elision.evaluation.summary import Line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Dark enough for white paper, apart for those who see no red or green (Okabe and Ito, 2008).
+_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8B4513")
+_MARKS = "oDs^vPX*<"
 _NAMES = {
     "survival": "share of gold answers that survive whole",
     "em": "exact match of the reader's answers",
@@ -54,20 +58,22 @@ def _draw_one(axes: "Axes", lines: Sequence[Line], column: str) -> None:
         own = sorted((line for line in lines if line.cell.method == method), key=lambda line: line.kept)
         estimates = [line.measures[column] for line in own]
         values = [one.value for one in estimates]
+        colour, mark = _COLOURS[at % len(_COLOURS)], _MARKS[at % len(_MARKS)]
         if not own[0].cell.target:
-            axes.axhline(values[0], linestyle=":", color=f"C{at}", label=method)
+            axes.axhline(values[0], linestyle=":", color=colour, label=method)
             continue
-        lows = [one.value - (one.value if one.low is None else one.low) for one in estimates]
-        highs = [(one.value if one.high is None else one.high) - one.value for one in estimates]
         kept = [line.kept for line in own]
-        # The mean of skewed values may lie outside its own percentile interval by a hair.
-        errors = [[max(low, 0) for low in lows], [max(high, 0) for high in highs]]
-        axes.errorbar(kept, values, yerr=errors, marker="o", capsize=3, color=f"C{at}", label=method)
+        lows = [one.value if one.low is None else one.low for one in estimates]
+        highs = [one.value if one.high is None else one.high for one in estimates]
+        axes.plot(kept, values, marker=mark, color=colour, label=method)
+        # A single point has no area to shade.
+        axes.vlines(kept, lows, highs, color=colour, alpha=0.35, linewidth=1)
+        axes.fill_between(kept, lows, highs, color=colour, alpha=0.1, linewidth=0)
     items = max(line.measures[column].items for line in lines)
     axes.set(
         xlabel="share of tokens kept",
         ylabel=_NAMES[column],
-        title=f"{lines[0].cell.dataset}, {items} items, 95 % intervals",
+        title=f"{lines[0].cell.dataset}, {items} items, 95 % intervals shaded",
     )
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0))

@@ -62,7 +62,7 @@ def markdown(lines: Sequence[Line], conditions: Conditions) -> str:
         parts += ["", f"## {dataset}", "", *_table(own)]
         if any(line.differences for line in own):
             head = f"Difference to `{conditions.baseline}` on the same items:"
-            parts += ["", head, "", *_differences(own, conditions.baseline)]
+            parts += ["", head, "", *_differences(own)]
         parts += _papers(conditions.published.get(dataset, ""))
     return "\n".join(parts) + "\n"
 
@@ -83,22 +83,20 @@ def _table(lines: Sequence[Line]) -> Iterator[str]:
                 str(line.items),
                 str(line.left),
                 *measured,
-                f"{timing.seconds:.2f}",
+                f"{timing.seconds:.2f}" if timing.tokens else "",
                 speed,
             ]
         )
 
 
-def _differences(lines: Sequence[Line], baseline: str) -> Iterator[str]:
+def _differences(lines: Sequence[Line]) -> Iterator[str]:
     columns = [column for column in COLUMNS if any(column in line.differences for line in lines)]
     # Who keeps more answers by keeping more tokens has won nothing: both shares stand side by side.
     yield from _rule(["method", "asked", "kept", "kept there", *(_HEADS[one] for one in columns)])
-    kept = {line.cell.target: line.kept for line in lines if line.cell.method == baseline}
     for line in lines:
-        if line.differences:
-            there = kept.get(line.cell.target, kept.get("", 0.0))
+        if line.differences and line.kept_there is not None:
             told = [_cell(line.differences.get(one), sign="+") for one in columns]
-            shares = (f"{line.kept:.4f}", f"{there:.4f}")
+            shares = (f"{line.kept:.4f}", f"{line.kept_there:.4f}")
             yield _row([f"`{line.cell.method}`", line.cell.target, *shares, *told])
 
 

@@ -14,14 +14,14 @@ from elision.compressors.base import Target, TokenCounter
 from elision.compressors.registry import Resources
 from elision.config.errors import ConfigError
 from elision.evaluation import reader
-from elision.evaluation.compression import Shortened, Tick, Wanted, shorten
+from elision.evaluation.compression import Bench, Shortened, Tick, Wanted, shorten
 from elision.evaluation.cost import Price, bill_of
 from elision.evaluation.forms import prompt_of
-from elision.evaluation.methods import Chosen, make
+from elision.evaluation.methods import Chosen, opened
 from elision.evaluation.model import Asked, Cell, Item, Measure, Score, Timing
 from elision.evaluation.reader import Ask, Endpoint
 from elision.evaluation.store import Store
-from elision.evaluation.tasks import Dataset
+from elision.evaluation.tasks import Dataset, spread
 from elision.evaluation.unit_overlap import people_rate
 
 OUTCOMES, ANSWERS = "outcomes.jsonl", "answers.jsonl"
@@ -139,17 +139,36 @@ def _measured(measures: Mapping[str, Measure] | None, text: str, item: Item) -> 
 
 def _shortened(
     plan: Plan, dataset: Dataset, chosen: Chosen, resources: Resources, desk: _Desk
-) -> Iterator[_Filled]:
+) -> list[_Filled]:
+    # The corpus is the whole data set's, also where a method shortens a part of it.
     corpus = [item.text for item in dataset.items]
-    compressor = make(chosen, resources, plan.seed, corpus)
-    for asked in plan.targets_of(chosen):
-        wanted = [Wanted(item.text, _target(plan, asked, item)) for item in dataset.items]
-        title = f"{dataset.name}, {chosen.label} {asked.label}".rstrip()
-        with desk.bar(title, len(set(wanted))) as tick:
-            done = shorten(compressor, desk.counter, wanted, desk.outcomes, tick)
-        seconds, tokens = sum(one.seconds for one in done.values()), sum(one.before for one in done.values())
-        items = tuple((item, done[one]) for item, one in zip(dataset.items, wanted, strict=True))
-        yield _Filled(Cell(dataset.name, chosen.label, asked.label), items, Timing(seconds, tokens))
+    taken = spread(dataset.items, chosen.limit)
+    with opened(chosen, resources, plan.seed, corpus) as compressor:
+        bench = Bench(compressor, desk.counter)
+        return [
+            _to(
+                Cell(dataset.name, chosen.label, asked.label),
+                taken,
+                bench,
+                desk,
+                _targets(plan, asked, taken),
+            )
+            for asked in plan.targets_of(chosen)
+        ]
+
+
+def _to(cell: Cell, items: Sequence[Item], bench: Bench, desk: _Desk, targets: Sequence[Target]) -> _Filled:
+    wanted = [Wanted(item.text, target) for item, target in zip(items, targets, strict=True)]
+    title = f"{cell.dataset}, {cell.method} {cell.target}".rstrip()
+    with desk.bar(title, len(set(wanted))) as tick:
+        done = shorten(bench, wanted, desk.outcomes, tick)
+    timed = [one for one in done.values() if one.timed]
+    timing = Timing(sum(one.seconds for one in timed), sum(one.before for one in timed))
+    return _Filled(cell, tuple((item, done[one]) for item, one in zip(items, wanted, strict=True)), timing)
+
+
+def _targets(plan: Plan, asked: Asked, items: Sequence[Item]) -> list[Target]:
+    return [_target(plan, asked, item) for item in items]
 
 
 def _target(plan: Plan, asked: Asked, item: Item) -> Target:

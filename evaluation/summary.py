@@ -25,6 +25,7 @@ class Line:
         after: tokens of what was made of them.
         measures: by column; only those that apply.
         differences: this method less the baseline, on the items that both have, by column.
+        kept_there: share of tokens that the baseline kept of these items; None without differences.
         timing: of the compressor.
     """
 
@@ -35,12 +36,13 @@ class Line:
     after: int
     measures: Mapping[str, Estimate]
     differences: Mapping[str, Estimate]
+    kept_there: float | None
     timing: Timing
 
     @property
     def kept(self) -> float:
         """The share of tokens that stayed, exact."""
-        return self.after / self.before if self.before else 1.0
+        return _share(self.after, self.before)
 
 
 def summarise(
@@ -90,4 +92,15 @@ def _line(cell: Cell, scores: list[Score], others: list[Score], timing: Timing, 
             differences[column] = bootstrap.mean(gains, [one.group for one, _ in paired], seed)
     left = sum(bool(score.left) for score in scores)
     before, after = sum(score.before for score in scores), sum(score.after for score in scores)
-    return Line(cell, len(scores), left, before, after, measures, differences, timing)
+    return Line(
+        cell, len(scores), left, before, after, measures, differences, _there(scores, against), timing
+    )
+
+
+def _there(scores: Sequence[Score], against: Mapping[str, Score]) -> float | None:
+    both = [against[score.item] for score in scores if score.item in against]
+    return _share(sum(one.after for one in both), sum(one.before for one in both)) if both else None
+
+
+def _share(after: int, before: int) -> float:
+    return after / before if before else 1.0

@@ -32,3 +32,13 @@ def test_every_measure_has_a_column(form: Form) -> None:
         assert right is not None
         assert wrong is not None
         assert 0 <= wrong <= right <= 1
+
+
+def test_answers_in_the_text_s_own_words_may_survive() -> None:
+    """Of the others there is nothing that could: they take no part."""
+    for form in (forms.SHORT_ANSWER, forms.FREE_ANSWER):
+        measure = dict(form.on_text or {})["survival"]
+        asked = [
+            Item("1", "1", "It was built by Ada Holm.", form, "who?", (a,)) for a in ("Ada Holm", "a keeper")
+        ]
+        assert [measure("built Ada Holm", one) for one in asked] == [1.0, None]

@@ -41,6 +41,18 @@ def test_differences_are_paired_at_the_same_target() -> None:
     difference = new.differences["em"]
     assert difference.value == pytest.approx(2 / 3)
     assert difference.items == 3
+    assert base.kept_there is None
+
+
+def test_kept_shares_beside_a_difference_are_of_the_same_items() -> None:
+    """A method that shortened a part of a set is held against the baseline's share there."""
+    scores = [
+        score("base", "0.5", 1, 40, em=1.0),
+        score("base", "0.5", 2, 60, em=1.0),
+        score("new@1", "0.5", 2, 55, em=1.0),
+    ]
+    _, new = summarise(scores, timings(scores), "base", 0)
+    assert (new.kept, new.kept_there) == (0.55, 0.6)
 
 
 def test_a_baseline_without_targets_is_for_all() -> None:
