@@ -120,6 +120,7 @@ class World:
 
     random: Random
     where: str
+    refuses: bool
     workers: list[Worker] = field(default_factory=list)
     shared: SharedLevel = field(default_factory=SharedLevel)
     talks: list[list[Message]] = field(default_factory=list)
@@ -135,8 +136,9 @@ class World:
 
     def worker(self) -> Worker:
         memory = MemoryStore(1 << 22)
-        # Rejections are told to the other worker at once; see `test_store_tiers` for when else.
-        ledger = Ledger(Tiers(memory, self.shared, current_s=-1), memory)
+        # That an original went out instead, another worker would see within a minute.
+        tiers = Tiers(memory, self.shared, current_s=-1) if self.refuses else Tiers(memory, self.shared)
+        ledger = Ledger(tiers, memory)
         return Worker(ledger, PolicyRewriter(self.planner, self.pipeline, ledger))
 
     def body(self, messages: list[Message]) -> bytes:
@@ -266,6 +268,23 @@ async def policy_changed(world: World, talk: list[Message]) -> None:
     await turn(world, talk)
 
 
+async def refused(world: World, talk: list[Message]) -> None:
+    """A turn of which the upstream takes only the client's own body."""
+    talk += [*world.answer(), world.user()]
+    if not world.refuses:
+        return
+    lineage, worker = world.lineage(talk), world.workers[0]
+    rewrite = await worker.rewriter.rewrite(world.body(talk), Ask("POST", PATHS[world.where], "team"))
+    world.check(talk, lineage, rewrite)
+    assert rewrite.receipt is not None
+    rewrite.receipt.sent()
+    await worker.ledger.close()
+    rewrite.receipt.withdrawn("upstream_400")
+    await worker.ledger.close()
+    for index, message in enumerate(talk):
+        world.sent[lineage, name(talk, index + 1)] = json.dumps(message).encode()
+
+
 HAPPENINGS: tuple[Callable[[World, list[Message]], Coroutine[Any, Any, None]], ...] = (
     turn,
     turn,
@@ -279,6 +298,7 @@ HAPPENINGS: tuple[Callable[[World, list[Message]], Coroutine[Any, Any, None]], .
     begun,
     restarted,
     policy_changed,
+    refused,
 )
 
 
@@ -286,7 +306,7 @@ HAPPENINGS: tuple[Callable[[World, list[Message]], Coroutine[Any, Any, None]], .
 @pytest.mark.parametrize("seed", range(12))
 def test_what_was_sent_once_is_sent_again(seed: int, where: str) -> None:
     """Sixty events each, on two workers; most messages have been sent before."""
-    world = World(Random(f"{seed} {where}"), where)
+    world = World(Random(f"{seed} {where}"), where, refuses=seed % 2 == 0)
 
     async def all_of_it() -> None:
         world.talks.append([{"role": "system", "content": world.words(60)}, world.user()])
