@@ -202,7 +202,6 @@ EVENTS: dict[str, tuple[Event, int]] = {
         Both((redis("timeout", 0.3), redis("", 0.6), any_worker)),
         3,
     ),
-    "restarted while Redis is gone": (Both((redis("timeout", 0.4), restart(0.5), redis("", 0.7))), 1),
     "Redis emptied": (Once(0.4, lambda world, _: world.shared.values.clear()), 1),
     "all at once": (Both((SWITCHED, any_worker, failing(0.3, 0.1), restart(0.7, 3))), 3),
 }
