@@ -110,6 +110,7 @@ def policy_rows(known: PolicySet) -> list[Row]:
             "deadline_s": policy.deadline_s,
             "budget": None if policy.budget is None else asdict(policy.budget),
             "rules": [{"name": rule.name, **asdict(rule.use)} for rule in policy.rules],
+            "history": asdict(policy.history),
             "keys": len(policy.keys),
             "default": policy is known.default,
         }

@@ -83,6 +83,7 @@ def test_policies_are_shown_with_their_keys_counted() -> None:
     [row] = policy_rows(known)
     assert (row["team"], row["keys"], row["extends"], row["default"]) == ("[red]", 1, "rag", True)
     assert json.loads(json.dumps(row))["rules"][1]["method"] == "selective_context"
+    assert json.loads(json.dumps(row))["history"]["expected_turns"] == 5
     out = io.StringIO()
     print_policies(known, {"rag": "For questions."}, out)
     shown = out.getvalue()
