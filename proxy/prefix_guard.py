@@ -32,6 +32,7 @@ CACHE_MINIMUM = "cache_minimum"
 """Why a segment stays as it was: without it the provider would cache nothing of the prompt."""
 _BYTES_OF_A_TOKEN = 4
 _STEP_TOKENS = 64
+_FEW_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,9 @@ class PrefixGuard:
 
     def aim(self, decisions: Sequence[Decision]) -> Held:
         """Return decisions as they are to be carried out, targets raised where that is needed."""
-        return Held(tuple(decisions)) if self.is_off else _aimed_higher(self.planned, decisions, self.sent)
+        billed_less = self.planned.terms.read < 1
+        evened = tuple(_evened(decision) if billed_less else decision for decision in decisions)
+        return Held(evened) if self.is_off else _aimed_higher(self.planned, evened, self.sent)
 
     def hold(self, aim: Held, fates: Sequence[Fate]) -> Held:
         """Take back what must be of what was carried out.
@@ -210,8 +213,11 @@ def _aimed_higher(planned: Planned, decisions: Sequence[Decision], sent: Mapping
         return _taken_back(decisions, (), [n for n in sizes if _acts(decisions[n])], verdict)
     raisable = [n for n in sizes if decisions[n].compresses and sizes[n]]
     extra = verdict.sent - verdict.after
-    if extra > sum(sizes[n] for n in raisable):
+    if not raisable or extra > sum(sizes[n] for n in raisable):
         return Held(tuple(decisions), (), verdict)
+    # Without what follows them, the question mostly: what is aimed at must not depend on its length.
+    extra += sum(decision.segment.tokens for decision in decisions[raisable[-1] + 1 :])
+    extra = min(extra, sum(sizes[n] for n in raisable))
     tokens = [decisions[n].segment.tokens for n in raisable]
     targets = [size - sizes[n] for n, size in zip(raisable, tokens, strict=True)]
     new = dict(zip(raisable, map(_rounded, raised(targets, tokens, extra), tokens), strict=True))
@@ -290,6 +296,20 @@ def _rounded(target: int, tokens: int) -> int:
     them, and a provider finds it again.
     """
     return min(-(-target // _STEP_TOKENS) * _STEP_TOKENS, tokens)
+
+
+def _evened(decision: Decision) -> Decision:
+    """Return a decision whose target, if a budget set it, is rounded up by a thirty-second at most.
+
+    A budget's share depends on the length of the question beside a document. So rounded, most
+    questions leave the same, and what their prompts begin with is found by the provider again.
+    """
+    use, tokens = decision.use, decision.segment.tokens
+    if not decision.compresses or use.tokens is None or use.tokens < _FEW_TOKENS:
+        return decision
+    step = 1 << (use.tokens // _FEW_TOKENS).bit_length() - 1
+    target = min(-(-use.tokens // step) * step, tokens)
+    return replace(decision, use=replace(use, tokens=target)) if target != use.tokens else decision
 
 
 def _raised(decision: Decision, tokens: int) -> Decision:

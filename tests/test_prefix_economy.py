@@ -322,7 +322,7 @@ async def test_a_retried_step_is_sent_alike() -> None:
     first, parallel = await asyncio.gather(proxy.rewrite(bodies[5], ASK), proxy.rewrite(bodies[5], ASK))
     again = await proxy.rewrite(bodies[5], ASK)
     further = await proxy.rewrite(bodies[6], ASK)
-    assert first.report.prefix[-1].startswith("step=taken")
+    assert any(done.report.prefix[-1].startswith("step=taken") for done in (first, parallel))
     assert first.body == parallel.body == again.body
     sent, then = (json.loads(done.body)["messages"] for done in (first, further))
     assert then[: len(sent)] == sent

@@ -106,6 +106,16 @@ def test_targets_are_raised_before_anything_is_compressed() -> None:
     assert done.verdict.words == "kept=cache_minimum,tokens=738>378>574,minimum=512,turns=5,bill=1292>1004"
 
 
+@pytest.mark.parametrize(("asked", "kept"), [(700, 704), (360, 360), (363, 368), (355, 360), (31, 31)])
+def test_a_budgets_target_is_rounded_up_where_a_prefix_is_billed_less(asked: int, kept: int) -> None:
+    """By a thirty-second at most, so that questions of other lengths leave the same of a document."""
+    plan = a_plan(Use("any", tokens=asked), replace(TERMS, minimum=0))
+    aim = PrefixGuard(plan, {}).aim(plan.plan.decisions)
+    assert [decision.use.tokens for decision in aim.decisions if decision.compresses] == [kept]
+    full = a_plan(Use("any", tokens=asked), PrefixTerms())
+    assert PrefixGuard(full, {}).aim(full.plan.decisions) == Held(full.plan.decisions)
+
+
 def test_what_a_method_takes_beyond_its_target_is_taken_back() -> None:
     """Just above the minimum is not far enough: our count may be wrong by a sixteenth."""
     plan = a_plan(HALF)
