@@ -187,7 +187,9 @@ class CompressorClient:
                 future.set_result(answer)
 
     def _prolong(self, number: int, patience: Patience, limit: asyncio.Timeout) -> None:
-        """Wait longer for an answer, and have the process do so."""
+        """Wait longer for an answer, and have the process do so; not if it is given up at this very moment."""
+        if limit.expired():
+            return
         limit.reschedule(asyncio.get_running_loop().time() + patience.left_s)
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(self._codec.frame(Prolong(number, patience.left_s)))
@@ -246,16 +248,22 @@ class CompressorKeeper:
             await self._live()
             lived_s = asyncio.get_running_loop().time() - started
             pause_s = 0.1 if lived_s > 30 else min(pause_s * 2, 10.0)
-            code = self._process.returncode if self._process else None
-            self._log.error("The compressor process ended (code %s); starting another.", code)
+            if self._process is not None:
+                code = self._process.returncode
+                self._log.error("The compressor process ended (code %s); starting another.", code)
             await asyncio.sleep(pause_s)
 
     async def _live(self) -> None:
         argument = msgspec.json.encode(self._options).decode()
         self.starts += 1
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, argument, stdin=asyncio.subprocess.PIPE, env=_PATIENT_THREADS | os.environ
-        )
+        self._process = None
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, argument, stdin=asyncio.subprocess.PIPE, env=_PATIENT_THREADS | os.environ
+            )
+        except OSError as error:  # no memory, no more processes: the same that may have ended the last one
+            self._log.error("The compressor process cannot be started: %s", error.strerror)
+            return
         try:
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(self._watch())

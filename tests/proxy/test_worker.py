@@ -118,6 +118,26 @@ async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
         assert (await shortened(client, "abcd"), keeper.starts) == ("ab", 2)
 
 
+async def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """The machine may have no memory for it at this moment; requests go on without it."""
+    program = tmp_path / "program"
+    options = WorkerOptions(socket=str(tmp_path / "s"))
+    keeper = CompressorKeeper(options, command=(str(program), COMMAND[1]))
+    client = CompressorClient(options.socket, (HALVE,))
+    async with asyncio.TaskGroup() as tasks:
+        running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
+        async with asyncio.timeout(20):
+            while keeper.starts < 2:
+                await asyncio.sleep(0.01)
+        assert keeper.pid is None
+        (tmp_path / "script").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (tmp_path / "script").chmod(0o700)
+        (tmp_path / "script").rename(program)
+        await until_ready(client)
+        for task in running:
+            task.cancel()
+
+
 async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
     """SIGKILL from outside, in the middle of work."""
     async with compressor(tmp_path) as (client, keeper):
@@ -348,3 +368,19 @@ async def test_who_is_waited_for_longer_is_not_given_up(tmp_path: Path) -> None:
             await asyncio.sleep(0)
             patience.prolong(patience.ends + 20)
         assert waiting.result().outcome.text == "ab"
+
+
+async def test_who_joins_at_the_moment_of_giving_up_is_not_failed_by_it(tmp_path: Path) -> None:
+    """His request comes in the same turn of the loop in which the first one's time is over."""
+    async with compressor(tmp_path) as (client, _):
+        patience = Patience.of(0.05)
+        begun = asyncio.get_running_loop().create_task(client.compress(job("sleep 0.2"), patience))
+        await asyncio.sleep(0)
+        while patience.left_s > 0:  # the loop is busy until then
+            pass
+        for _ in range(2):
+            await asyncio.sleep(0)  # the timer has rung, and whom it wakes is not yet awake
+        patience.prolong(patience.ends + 20)
+        with suppress(CompressorUnavailableError):
+            await begun
+        assert await shortened(client, "abcd") == "ab"
