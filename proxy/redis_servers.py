@@ -334,11 +334,11 @@ class ClusterServers:
         self._by_slot = by_slot
         gone = [self._links.pop(address) for address in tuple(self._links) if address not in wanted]
         self._mapped.set()
+        for link in gone:
+            await link.aclose()  # gives back the batch that was under way
         for link in (*gone, self._homeless):
             for write in link.queue.take(len(link.queue), self._setting.budget.limit_bytes * 2):
                 self.write(write)
-        for link in gone:
-            await link.aclose()
         return True
 
 

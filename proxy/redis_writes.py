@@ -1,4 +1,7 @@
-"""Writes that wait for Redis: bounded in bytes, oldest dropped first, each drop counted by its reason.
+"""Writes that wait for Redis: bounded in bytes, each drop counted by its reason.
+
+Where all queues together hold too much, the fullest gives up its oldest: what waits in vain for a
+server that is away must not cost the others' servers their writes.
 
 Pure but for the event that tells of the first. Sending them is `redis_link`'s.
 """
@@ -7,6 +10,8 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from weakref import WeakSet
 
 from elision.proxy.redis_connection import Reason
 
@@ -52,6 +57,13 @@ class WriteBudget:
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
         self.dropped: Counter[str] = Counter()
+        self.queues: WeakSet[WriteQueue] = WeakSet()
+
+    def shrink(self) -> None:
+        """Let the fullest queues give up their oldest until the limit is kept."""
+        while self.held_bytes > self.limit_bytes:
+            fullest = max(self.queues, key=lambda queue: queue.held_bytes)
+            self.drop(fullest.take(1, 0), FULL)
 
     def drop(self, writes: Iterable[Write], reason: str | Reason) -> None:
         """Count writes that will not be made."""
@@ -64,6 +76,7 @@ class WriteQueue:
 
     Attributes:
         filled: set while something waits.
+        held_bytes: of what waits.
 
     Args:
         budget: of all queues.
@@ -71,17 +84,19 @@ class WriteQueue:
 
     def __init__(self, budget: WriteBudget) -> None:
         self.filled = asyncio.Event()
+        self.held_bytes = 0
         self._budget = budget
+        budget.queues.add(self)
         self._waiting: deque[Write] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, write: Write) -> None:
-        """Let a write wait, in place of the oldest where there is no room."""
+        """Let a write wait; where there is no room, the oldest of the fullest queue goes."""
         self._waiting.append(write)
-        self._budget.held_bytes += write.size
-        self._shrink()
+        self._hold(write.size)
+        self._budget.shrink()
 
     def take(self, most: int, most_bytes: int) -> list[Write]:
         """Return the oldest, at least one where any waits; whoever takes them says what became of them."""
@@ -92,25 +107,19 @@ class WriteQueue:
             if taken and size > most_bytes:
                 break
             write = self._waiting.popleft()
-            self._budget.held_bytes -= write.size
+            self._hold(-write.size)
             taken.append(write)
-        self._tell()
         return taken
 
     def put_back(self, writes: list[Write]) -> None:
         """Let writes that could not be made wait again, before all others."""
         self._waiting.extendleft(reversed(writes))
-        self._budget.held_bytes += sum(write.size for write in writes)
-        self._shrink()
+        self._hold(sum(write.size for write in writes))
+        self._budget.shrink()
 
-    def _shrink(self) -> None:
-        while self._waiting and self._budget.held_bytes > self._budget.limit_bytes:
-            oldest = self._waiting.popleft()
-            self._budget.held_bytes -= oldest.size
-            self._budget.drop((oldest,), FULL)
-        self._tell()
-
-    def _tell(self) -> None:
+    def _hold(self, more_bytes: int) -> None:
+        self.held_bytes += more_bytes
+        self._budget.held_bytes += more_bytes
         if self._waiting:
             self.filled.set()
         else:

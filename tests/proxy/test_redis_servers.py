@@ -30,7 +30,7 @@ from fakes.redis_server import (
     redis_cluster,
     redis_with_sentinel,
 )
-from fakes.scripted_redis import scripted_redis
+from fakes.scripted_redis import scripted_redis, well
 
 HERE = "127.0.0.1"
 DIALER = Dialer(Login(), 0, None, 5.0)
@@ -231,6 +231,33 @@ async def test_a_node_that_is_gone_takes_only_its_own_slots_with_it(cluster: Clu
         async with asyncio.timeout(WAIT_S):
             while await answered(servers, pack("GET", TAG)) != b"kept":
                 await asyncio.sleep(0.001)
+
+
+async def test_what_was_on_its_way_to_a_node_that_left_is_written_to_its_successor() -> None:
+    """A master that hangs is replaced; the batch that it never answered is neither lost nor held for ever."""
+
+    def a_map(port: int) -> bytes:
+        return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % port
+
+    async with scripted_redis() as old, scripted_redis() as new:
+        owner = old.port
+
+        def said(words: list[bytes]) -> bytes | None:
+            return a_map(owner) if words[0] == b"CLUSTER" else well(words)
+
+        old.answer = lambda words: None if words[0] == b"SET" else said(words)
+        new.answer = said
+        shared = setting()
+        nodes = [Address(HERE, old.port), Address(HERE, new.port)]
+        async with started(ClusterServers(nodes, shared)) as servers:
+            await servers.until_well()
+            servers.write(Write(SLOT, pack("SET", TAG, "kept")))
+            await until(lambda: old.count(b"SET") == 1)
+            owner = new.port
+            assert isinstance(servers, ClusterServers)
+            servers.strayed([])
+            await until(lambda: new.count(b"SET") == 1)
+            assert shared.budget.held_bytes == 0
 
 
 async def test_without_a_map_nothing_is_asked_and_writes_wait() -> None:

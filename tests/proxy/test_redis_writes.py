@@ -54,6 +54,19 @@ async def test_a_write_larger_than_the_room_is_dropped_alone() -> None:
     assert (len(queue), budget.held_bytes, budget.dropped) == (0, 0, {FULL: 1})
 
 
+async def test_what_waits_in_vain_costs_no_other_server_its_writes() -> None:
+    """One node of a cluster is away, and its writes fill the memory: the others' are made."""
+    budget = WriteBudget(4 * SIZE)
+    dead, well = WriteQueue(budget), WriteQueue(budget)
+    for number in range(6):
+        dead.put(write(number))
+    for number in range(6, 9):
+        well.put(write(number))
+        assert [w.slot for w in well.take(9, 10_000)] == [number]
+    assert [w.slot for w in dead.take(9, 10_000)] == [3, 4, 5]
+    assert (budget.dropped, budget.held_bytes) == ({FULL: 3}, 0)
+
+
 async def test_the_event_tells_whether_anything_waits() -> None:
     """Whoever sends them sleeps until then."""
     queue = WriteQueue(WriteBudget(10_000))
