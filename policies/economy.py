@@ -364,9 +364,10 @@ def _crossings(wanted: int, after: int, before: int, outlook: Outlook) -> list[i
 
 def _cheapest(totals: Sequence[int], before: int, outlook: Outlook) -> int:
     """Return the total with the least bill among those that never cost more than the prompt as it was."""
-    safe = [total for total in totals if total < before and _is_safe(total, before, outlook)]
-    bills = {total: conversation_bill(total, 0, _proven(outlook)) for total in safe}
-    return min(safe, key=lambda total: (bills[total], total), default=before)
+    bills = {total: conversation_bill(total, 0, _proven(outlook)) for total in totals if total < before}
+    # Whether a total is safe takes far longer to find out than what it costs.
+    cheapest_first = sorted(bills, key=lambda total: (bills[total], total))
+    return next((total for total in cheapest_first if _is_safe(total, before, outlook)), before)
 
 
 def _is_safe(total: int, before: int, outlook: Outlook) -> bool:

@@ -60,13 +60,17 @@ class Chains:
         if not messages:
             return b""
         seed = _seed(body, origin)
-        begun = hashlib.sha256(seed)
         raw = memoryview(body.raw)
-        at = messages[0].start
+        first = messages[0]
+        begun = hashlib.sha256(seed)
+        begun.update(raw[first.start : first.end])
+        # What the model reads first may stand last in the body: instructions after the input.
+        at = min(first.end, messages[1].start) if len(messages) > 1 else first.end
         chain = b""
         for end in sorted({last_answer(messages), len(messages)} - {0}):
-            begun.update(raw[at : messages[end - 1].end])
-            at = messages[end - 1].end
+            if end > 1:
+                begun.update(raw[at : messages[end - 1].end])
+                at = messages[end - 1].end
             key = begun.digest()
             with self._lock:
                 known = self._remembered.get(key)

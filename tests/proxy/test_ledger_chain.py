@@ -116,6 +116,21 @@ def test_what_the_provider_keeps_of_a_conversation_names_it() -> None:
     assert of(json.dumps(null).encode(), Endpoint.RESPONSES) == told[:1]
 
 
+@pytest.mark.parametrize("given", ["a", [{"role": "user", "content": "a"}]])
+def test_instructions_may_stand_after_the_input(given: object) -> None:
+    """The model reads them first; what is remembered of one conversation is never taken for another's."""
+    chains = Chains()
+    other = "b" if given == "a" else [{"role": "user", "content": "b"}, {"role": "user", "content": "c"}]
+    for said in (given, other, given):
+        told = [("model", "m"), ("input", said), ("instructions", "Be brief.")]
+        found = [
+            of(json.dumps(dict(way)).encode(), Endpoint.RESPONSES, chains=chains)
+            for way in (told, told[::-1])
+        ]
+        assert found[0] == found[1] == of(json.dumps(dict(told)).encode(), Endpoint.RESPONSES)
+        assert len(found[0]) == 1 + (1 if isinstance(said, str) else len(said))
+
+
 def test_a_prompt_is_one_message() -> None:
     """Several prompts are several."""
     assert len(of(b'{"prompt":"a"}', Endpoint.COMPLETIONS)) == 1
