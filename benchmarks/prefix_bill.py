@@ -58,6 +58,8 @@ from fakes.talks import (  # noqa: E402
 QUICK = ("gpt-5", "gpt-5.6", "deepseek-v4-flash", "gemini-2.5-flash")
 SHOWN = "gpt-5.6"
 """Whose bill the picture shows."""
+RANKED = "the same, ranked by the question"
+"""What is not promised: each question leaves other parts of the document (docs/prefix-cache.md)."""
 _OLDER = 0.12
 """By so much less of a message is kept in the picture's contrast for each turn that it is older."""
 
@@ -99,6 +101,7 @@ def scenarios(seed: int) -> list[Scenario]:
         Scenario("knowledge in the system message", "balanced", long_system),
         Scenario("worked examples, other questions", "few-shot", few_shot),
         Scenario("one document, other questions", "balanced", same_document),
+        Scenario(RANKED, "rag", same_document),
         Scenario("edits, retries, other answers", "balanced", edited),
         Scenario("pauses of minutes and hours", "balanced", pauses),
         Scenario("the last six messages only", "balanced", window),
@@ -212,7 +215,7 @@ def report(lines: Sequence[Line], sums: dict[str, float], seeds: int) -> str:
 
 
 def main() -> int:
-    """Run the benchmark; 1 where a bill was above the one without."""
+    """Run the benchmark; 1 where a bill was above the one without, against the promise."""
     parser = argparse.ArgumentParser(description="What conversations cost with Elision and without.")
     parser.add_argument("--data", type=Path, required=True, help="the folder of the shared data sets")
     parser.add_argument("--quick", action="store_true", help="one conversation of each sort, four models")
@@ -230,7 +233,7 @@ def main() -> int:
     rows = [{name: getattr(line, name) for name in Line.__slots__} for line in lines]
     (out / "bills.json").write_text(json.dumps(rows, indent=1) + "\n")
     sys.stdout.write(told)
-    return 1 if any(line.with_ > line.without for line in lines) else 0
+    return 1 if any(line.with_ > line.without and line.scenario != RANKED for line in lines) else 0
 
 
 if __name__ == "__main__":
