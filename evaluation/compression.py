@@ -7,7 +7,7 @@ say nothing about how fast the method is, and are not timed.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from elision.compressors.base import Compressor, Outcome, Target, TokenCounter
@@ -69,14 +69,19 @@ class Bench:
         self.compressor = compressor
         self.counter = counter
         self._known: dict[tuple[str, str], bytes] = {}
+        found = compressor.identity if isinstance(compressor, Extractive) else None
+        self._asks = found is None or found.reads_question
+
+    def wanted(self, text: str, target: Target) -> Wanted:
+        """Return what is asked; questions that the method does not look at make no difference."""
+        return Wanted(text, target if self._asks else replace(target, question=""))
 
     def compress(self, batch: Sequence[Wanted]) -> tuple[list[Outcome], list[bool]]:
         """Shorten texts; return outcomes, and of which something was known before."""
         texts, targets = [one.text for one in batch], [one.target for one in batch]
         if not isinstance(self.compressor, Extractive):
             return self.compressor.compress(texts, targets), [False] * len(batch)
-        asks = self.compressor.identity.reads_question
-        keys = [(one.text, one.target.question if asks else "") for one in batch]
+        keys = [(one.text, one.target.question) for one in batch]
         known = [self._known.get(key, b"") for key in keys]
         results = self.compressor.compress_known(texts, targets, known)
         self._known |= {

@@ -14,7 +14,7 @@ from elision.compressors.base import Target, TokenCounter
 from elision.compressors.registry import Resources
 from elision.config.errors import ConfigError
 from elision.evaluation import reader
-from elision.evaluation.compression import Bench, Shortened, Tick, Wanted, shorten
+from elision.evaluation.compression import Bench, Shortened, Tick, shorten
 from elision.evaluation.cost import Price, bill_of
 from elision.evaluation.forms import prompt_of
 from elision.evaluation.methods import Chosen, opened
@@ -158,7 +158,7 @@ def _shortened(
 
 
 def _to(cell: Cell, items: Sequence[Item], bench: Bench, desk: _Desk, targets: Sequence[Target]) -> _Filled:
-    wanted = [Wanted(item.text, target) for item, target in zip(items, targets, strict=True)]
+    wanted = [bench.wanted(item.text, target) for item, target in zip(items, targets, strict=True)]
     title = f"{cell.dataset}, {cell.method} {cell.target}".rstrip()
     with desk.bar(title, len(set(wanted))) as tick:
         done = shorten(bench, wanted, desk.outcomes, tick)

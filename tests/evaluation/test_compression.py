@@ -127,3 +127,14 @@ def test_what_was_found_for_one_target_serves_the_next(tmp_path: Path) -> None:
     plain = Extractive("lead", Lead(), counters)
     for one in (*first, *second):
         assert done[one].text == plain.compress([one.text], [one.target])[0].text
+
+
+def test_a_question_that_nobody_reads_makes_no_second_outcome() -> None:
+    """Documents are asked about often; methods that know of no question shorten them once."""
+    counters = Counters()
+    counter = counters.counter_for("gpt-4o")
+    asked = Target(0.5, model="gpt-4o", question="who?", protect=())
+    assert Bench(Extractive("lead", Lead(), counters), counter).wanted("text", asked) == Wanted(
+        "text", TARGET
+    )
+    assert Bench(Halving(), counter).wanted("text", asked) == Wanted("text", asked)
