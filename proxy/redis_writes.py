@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-
 from weakref import WeakSet
 
 from elision.proxy.redis_connection import Reason

@@ -187,7 +187,7 @@ class CompressorClient:
                 future.set_result(answer)
 
     def _prolong(self, number: int, patience: Patience, limit: asyncio.Timeout) -> None:
-        """Wait longer for an answer, and have the process do so; not if it is given up at this very moment."""
+        """Wait longer for an answer, and have the process do so; not where it is being given up."""
         if limit.expired():
             return
         limit.reschedule(asyncio.get_running_loop().time() + patience.left_s)
