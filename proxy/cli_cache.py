@@ -2,7 +2,8 @@
 
 This module owns their flags, names of teams for scopes, the table and the progress. Clearing needs
 no key, also where values are sealed. Running workers are told by a mark, and forget what their own
-memory holds of a cleared team within a minute.
+memory holds of a cleared team within a minute; by a second one when all is gone, since between the
+two they may have read what was not yet cleared, and would give it back.
 """
 
 import asyncio
@@ -75,8 +76,9 @@ def clear(*, team: Team = None, settings: SettingsFile = None) -> int:
     async def forget(store: "SharedStore", merged: "Settings") -> int:
         scopes = _scopes_of(team, merged)
         marked = scopes or await _all_scopes(store, merged)
-        await _mark(store, marked, merged.cache.ttl_s)
+        await _mark(store, marked, merged.cache.ttl_s, "nothing was cleared")
         total = await _cleared(store, scopes)
+        await _mark(store, marked, merged.cache.ttl_s, "running workers may give back what was cleared")
         whose = f"team {team}" if team else "all teams"
         typer.echo(f"cleared {total:,} value{'s' * (total != 1)} of {whose}")
         return 0
@@ -153,10 +155,10 @@ async def _all_scopes(store: "SharedStore", settings: "Settings") -> list[bytes]
     return sorted({one.scope for one in await store.kept()} | set(_names(settings)))
 
 
-async def _mark(store: "SharedStore", scopes: Sequence[bytes], ttl_s: float) -> None:
-    """Tell running workers to forget, and wait until that is written, before anything is cleared.
+async def _mark(store: "SharedStore", scopes: Sequence[bytes], ttl_s: float, otherwise: str) -> None:
+    """Tell running workers to forget, and wait until that is written.
 
-    Raises: StoreUnreachable.
+    Raises: StoreUnreachable, which says what it means `otherwise`.
     """
     from elision.proxy.store import StoreUnreachable
     from elision.proxy.store_tiers import cleared_key
@@ -170,7 +172,7 @@ async def _mark(store: "SharedStore", scopes: Sequence[bytes], ttl_s: float) -> 
                 await asyncio.sleep(0.05)
     except TimeoutError:
         why = store.trouble or "a write does not arrive"
-        raise StoreUnreachable(f"cannot write to the store ({why}); nothing was cleared") from None
+        raise StoreUnreachable(f"cannot write to the store ({why}); {otherwise}") from None
 
 
 async def _cleared(store: "SharedStore", scopes: Sequence[bytes]) -> int:

@@ -2,7 +2,7 @@
 
 The event loop never waits for the disk: reading has a thread, writing another, each with its own
 connection (`elision.proxy.disk_file`). A reader waits `patience_s` at most; while a read is overdue,
-nobody else waits for the disk. Writes are gathered while the writing thread is busy and go
+whether or not its reader has left, nobody else waits for the disk. Writes are gathered while the writing thread is busy and go
 down in one transaction. All trouble is a miss, counted by its reason, and told once in the log.
 """
 
@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -75,7 +75,7 @@ class DiskStore:
         self._reading = ThreadPoolExecutor(1, "elision-disk-read")
         self._writing = ThreadPoolExecutor(1, "elision-disk-write")
         self.written = 0
-        self._overdue: Future[dict[bytes, bytes]] | None = None
+        self._reads: deque[tuple[Future[dict[bytes, bytes]], float]] = deque()
         self._lock = threading.Lock()
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
@@ -109,16 +109,15 @@ class DiskStore:
         """Return the value of each key by one SELECT, None for a miss."""
         if not keys:
             return []
-        if self._overdue is not None and not self._overdue.done():
+        if self._is_overdue():
             self._failed("read", "slow")
             return [None] * len(keys)
         job = self._reading.submit(self._read_from.read, keys)
+        self._reads.append((job, time.monotonic()))
         try:
             async with asyncio.timeout(self._patience_s):
                 found = await asyncio.wrap_future(job)
         except TimeoutError:
-            if not job.cancel():
-                self._overdue = job
             self._failed("read", "slow")
             return [None] * len(keys)
         except _FAILURES as error:
@@ -174,6 +173,12 @@ class DiskStore:
             total += gone
             tell(total)
         return total
+
+    def _is_overdue(self) -> bool:
+        """Whether the oldest read that is not done should be."""
+        while self._reads and self._reads[0][0].done():
+            self._reads.popleft()
+        return bool(self._reads) and time.monotonic() - self._reads[0][1] >= self._patience_s
 
     async def _inspected(self, look: Callable[[], T]) -> T:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,26 @@ def test_a_store_that_takes_no_writes_is_not_cleared(
     code, lines = failed(capsys, "cache", "clear", "--team", "search", "--settings", settings)
     assert (code, lines) == (3, ["error: cannot write to the store (oom); nothing was cleared"])
     assert (len(shared.values), shared.closed) == (1, True)
+
+
+def test_what_a_worker_reads_while_it_is_cleared_does_not_come_back(
+    settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has seen the mark already, and holds a copy of what is gone a moment later."""
+    key = keys_of("search", 1)[0]
+
+    class ReadMeanwhile(SharedLevel):
+        """A worker asks just before the values go."""
+
+        async def clear(self, scope: bytes | None, tell: Callable[[int], None]) -> int:
+            assert await worker.get_many([key]) == [pack(b"1")]
+            return await super().clear(scope, tell)
+
+    shared = ReadMeanwhile()
+    worker = Tiers(MemoryStore(1 << 20), shared, current_s=-1)
+    shared.values[key] = pack(b"1")
+    shared.lives_s[key] = TTL_S
+    monkeypatch.setattr("elision.proxy.stores.shared_level", lambda _settings: shared)
+    assert run(["cache", "clear", "--team", "search", "--settings", str(settings)]) == 0
+    assert asyncio.run(worker.get_many([key])) == [None]
+    assert key not in shared.values

@@ -152,6 +152,26 @@ async def test_a_hanging_disk_costs_one_request_its_patience(
     await disk.close()
 
 
+async def test_a_reader_who_leaves_early_leaves_no_hanging_disk_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deadlines are often shorter than the patience with a disk; the read that hangs is overdue all the same."""
+    disk = store(tmp_path, patience_s=0.05)
+    hangs = threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr("elision.proxy.disk_file.DiskFile.read", lambda *_: {} if hangs.wait() else {})
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await disk.get_many(KEYS)
+        await asyncio.sleep(0.05)
+        step = disk.get_many(KEYS)
+        with pytest.raises(StopIteration) as ended:
+            step.send(None)  # it ends without ever waiting
+        assert (ended.value.value, disk.trouble) == ([None] * 3, "slow")
+        hangs.set()
+        await disk.close()
+
+
 async def test_what_waits_for_a_slow_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond that, values are not kept; a lease is given when the disk does not answer."""
     disk = store(tmp_path, patience_s=0.05)
