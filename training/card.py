@@ -90,6 +90,7 @@ def card(
 def read_figures(run: Path, measure: str) -> list[str]:
     """Return the table of one measure from the folder of an `elision eval` run, as lines of Markdown.
 
+    Returns: nothing if the run has no such measure.
     Raises: ConfigError if the folder holds no finished run.
     """
     file = run / DATA
@@ -102,6 +103,8 @@ def read_figures(run: Path, measure: str) -> list[str]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError([f"{file}: no table of `elision eval`: {error}"]) from error
+    if not rows:
+        return []
     found = ["| data | method | asked | kept | " + measure + " | difference |", "|---|---|---|---|---|---|"]
     for cell, kept, value, difference in rows:
         parts = (cell["dataset"], f"`{cell['method']}`", cell["target"], f"{kept:.3f}")

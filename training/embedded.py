@@ -32,6 +32,7 @@ COVID_TAUGHT = slice(60, None)
 """Documents of COVID-QA that teach; the first 60 measure."""
 _FAIRY_SHARE = 2
 _SAY_EVERY = 25
+_MEASURES = ("survival", "unit_f1")
 _ORIGINS = {
     "nq_open": Origin("Natural Questions, open, with gold passages: the first 1,400", "CC BY-SA 3.0"),
     "fairytaleqa": Origin("FairytaleQA, every second section of its training split", "Apache-2.0"),
@@ -107,11 +108,19 @@ def make(
     shutil.rmtree(out, ignore_errors=True)
     beside = {BLEND: json.dumps(asdict(BLENDED)) + "\n"}
     manifest = export(checkpoint, out, licence=LICENCE, beside=beside)
-    figures = [line for run in runs for line in (*read_figures(run, "survival"), "")]
-    (out / CARD).write_text(card(manifest, told, texts, chosen, figures), "utf-8")
+    (out / CARD).write_text(card(manifest, told, texts, chosen, _figures(runs)), "utf-8")
     logger.info("%s: %d bytes", out, manifest.size)
     for name, file in manifest.files.items():
         logger.info("%s  %s", file.sha256, name)
+
+
+def _figures(runs: Sequence[Path]) -> list[str]:
+    lines: list[str] = []
+    for run in runs:
+        for measure in _MEASURES:
+            table = read_figures(run, measure)
+            lines += ["", f"{run.name}:", "", *table] if table else []
+    return lines[1:]
 
 
 def _told(notes: Path | None) -> Told:

@@ -58,6 +58,7 @@ def test_figures_are_read_from_a_finished_run(tmp_path: Path) -> None:
     assert read_figures(tmp_path, "survival")[2:] == [
         "| nq_open test | `m` | 0.5 | 0.500 | 0.750 (0.700 to 0.800; n 300) | +0.100 |"
     ]
+    assert read_figures(tmp_path, "unit_f1") == []
 
 
 def test_an_unfinished_run_is_named(tmp_path: Path) -> None:
