@@ -9,6 +9,7 @@ connection to a file that is no longer the one of this name is never closed: SQL
 last one, would remove the log *of that name*, which by then is the fresh file's.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -27,6 +28,10 @@ _APPLICATION = 0x456C6973
 _LAYOUT = 1
 _DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 _STEP_ROWS = 1000
+_ASKED_AT_ONCE = 512
+"""Keys in one question: SQLite takes 999 values at least, and more only where it was built so."""
+
+_LOOK_EVERY_S = 0.002
 _SWEEP_EVERY_S = 30.0
 _DAMAGED_KEPT = 3
 """Damaged files that are left to be looked at; a failing disk must not be filled with them."""
@@ -75,12 +80,17 @@ class DiskFile:
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the values of those keys that have one."""
-        # Powers of two, so that SQLite has few statements to prepare and remember.
-        asked = list(keys) + [keys[0]] * ((1 << (len(keys) - 1).bit_length()) - len(keys))
-        marks = ",".join("?" * len(asked))
-        statement = f"SELECT key, value FROM kept WHERE key IN ({marks}) AND ends > ?"  # noqa: S608
+        found: dict[bytes, bytes] = {}
+        now = time.time()
         with self._working() as connection:
-            return dict(connection.execute(statement, (*asked, time.time())))
+            for at in range(0, len(keys), _ASKED_AT_ONCE):
+                asked = list(keys[at : at + _ASKED_AT_ONCE])
+                # Powers of two, so that SQLite has few statements to prepare and remember.
+                asked += asked[:1] * ((1 << (len(asked) - 1).bit_length()) - len(asked))
+                marks = ",".join("?" * len(asked))
+                statement = f"SELECT key, value FROM kept WHERE key IN ({marks}) AND ends > ?"  # noqa: S608
+                found.update(connection.execute(statement, (*asked, now)))
+        return found
 
     def write(self, items: Sequence[Item]) -> None:
         """Keep values, in one transaction; drop the oldest where the limit is exceeded."""
@@ -164,7 +174,7 @@ class DiskFile:
             yield connection
         except sqlite3.DatabaseError as error:
             if is_damage(error):
-                with _locked(f"{self._path}.lock"):
+                with _locked(f"{self._path}.lock", self._wait_s):
                     if self._is_current():
                         self._move_aside(error)
                 self.close()
@@ -175,10 +185,11 @@ class DiskFile:
         """Yield a connection whose turn it is to write.
 
         SQLite would have many writers wait by looking again and again, ever less often; a lock of the
-        system's wakes the next one at once. It is a courtesy: what makes writing safe is SQLite's own.
+        system's lets them come one by one. It is a courtesy: what makes writing safe is SQLite's own, so
+        that whoever has waited long for one who does not go on (a process that is stopped) goes first.
         """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(f"{self._path}.turn"), self._working() as connection:
+        with _turn(f"{self._path}.turn", self._wait_s), self._working() as connection:
             yield connection
 
     def _is_current(self) -> bool:
@@ -189,7 +200,7 @@ class DiskFile:
 
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(f"{self._path}.lock"):
+        with _locked(f"{self._path}.lock", self._wait_s):
             _make(self._path)
             self._inode = self._path.stat().st_ino
             try:
@@ -310,14 +321,37 @@ def _refuse_emptied(path: Path) -> None:
 
 
 @contextmanager
-def _locked(name: str) -> Iterator[None]:
-    """Be the only one, of all processes, who holds the lock of a name; it goes with the process."""
+def _locked(name: str, wait_s: float) -> Iterator[None]:
+    """Be the only one, of all processes, who holds the lock of a name; it goes with the process.
+
+    Raises: OSError (EAGAIN) if another holds it for longer than `wait_s`.
+    """
+    with _turn(name, wait_s) as is_mine:
+        if not is_mine:
+            raise OSError(errno.EAGAIN, "held by another process", name)
+        yield
+
+
+@contextmanager
+def _turn(name: str, wait_s: float) -> Iterator[bool]:
+    """Wait for the lock of a name, so long at most; yield whether it is held now."""
     descriptor = os.open(name, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield _locks(descriptor, time.monotonic() + wait_s)
     finally:
         os.close(descriptor)
+
+
+def _locks(descriptor: int, until: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_LOOK_EVERY_S)
+        else:
+            return True
 
 
 @contextmanager

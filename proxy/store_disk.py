@@ -2,8 +2,9 @@
 
 The event loop never waits for the disk: reading has a thread, writing another, each with its own
 connection (`elision.proxy.disk_file`). A reader waits `patience_s` at most; while a read is overdue,
-whether or not its reader has left, nobody else waits for the disk. Writes are gathered while the writing thread is busy and go
-down in one transaction. All trouble is a miss, counted by its reason, and told once in the log.
+whether or not its reader has left, nobody else waits for the disk. Writes are gathered while the
+writing thread is busy and go down in one transaction. All trouble is a miss, counted by its reason,
+and told once in the log.
 """
 
 import asyncio
@@ -42,6 +43,7 @@ _BY_SQLITE = {
 }
 _BY_SYSTEM = {
     errno.EACCES: "read_only",
+    errno.EAGAIN: "busy",
     errno.EDQUOT: "full",
     errno.ENOSPC: "full",
     errno.EPERM: "read_only",

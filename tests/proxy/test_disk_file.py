@@ -1,6 +1,7 @@
 """A file that outlives kills, damage and the hands of others."""
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 import sys
@@ -65,6 +66,34 @@ def test_values_are_found_by_whoever_opens_the_file(opened: Opener, tmp_path: Pa
     file.close()
     other.close()
     assert opened(tmp_path / "kept.db").read([b"c"]) == {b"c": b"3"}
+
+
+def test_as_many_keys_are_asked_for_as_there_are(opened: Opener, tmp_path: Path) -> None:
+    """A long conversation has more than SQLite takes in one question."""
+    file = opened(tmp_path / "kept.db")
+    keys = [number.to_bytes(4, "big") for number in range(300_000)]
+    file.write([item(key, b"1") for key in (keys[0], keys[511], keys[512], keys[-1])])
+    assert set(file.read(keys)) == {keys[0], keys[511], keys[512], keys[-1]}
+    assert file.read([]) == {}
+
+
+def test_a_process_that_is_stopped_in_its_turn_holds_nobody_up_for_ever(tmp_path: Path) -> None:
+    """Nor at the opening, where going on would be wrong: there it is an error."""
+    path = tmp_path / "kept.db"
+    file = DiskFile(path, LIMIT, wait_s=0.01)
+    file.write([item(b"a", b"1")])
+    held = [os.open(f"{path}.{name}", os.O_RDWR) for name in ("turn", "lock")]
+    for descriptor in held:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    file.write([item(b"b", b"2")])
+    assert file.read([b"a", b"b"]) == {b"a": b"1", b"b": b"2"}
+    file.close()
+    with pytest.raises(OSError, match="held by another process"):
+        file.read([b"a"])
+    for descriptor in held:
+        os.close(descriptor)
+    assert file.read([b"a"]) == {b"a": b"1"}
+    file.close()
 
 
 def test_a_value_is_added_where_none_lives(opened: Opener, tmp_path: Path) -> None:

@@ -155,11 +155,16 @@ async def test_a_hanging_disk_costs_one_request_its_patience(
 async def test_a_reader_who_leaves_early_leaves_no_hanging_disk_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Deadlines are often shorter than the patience with a disk; the read that hangs is overdue all the same."""
+    """Deadlines are often shorter than the patience with a disk; a read that hangs is overdue all the same."""
     disk = store(tmp_path, patience_s=0.05)
     hangs = threading.Event()
+
+    def hang(_self: object, _keys: object) -> dict[bytes, bytes]:
+        hangs.wait()
+        return {}
+
     with monkeypatch.context() as patched:
-        patched.setattr("elision.proxy.disk_file.DiskFile.read", lambda *_: {} if hangs.wait() else {})
+        patched.setattr("elision.proxy.disk_file.DiskFile.read", hang)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.001):
                 await disk.get_many(KEYS)
@@ -213,7 +218,7 @@ def test_every_failure_has_one_word() -> None:
     told: dict[str, list[Exception]] = {
         "full": [of_sqlite(sqlite3.SQLITE_FULL), OSError(errno.ENOSPC, "?"), OSError(errno.EDQUOT, "?")],
         "read_only": [of_sqlite(sqlite3.SQLITE_READONLY | 1 << 8), OSError(errno.EROFS, "?")],
-        "busy": [of_sqlite(sqlite3.SQLITE_BUSY)],
+        "busy": [of_sqlite(sqlite3.SQLITE_BUSY), OSError(errno.EAGAIN, "?")],
         "damaged": [of_sqlite(sqlite3.SQLITE_CORRUPT), of_sqlite(sqlite3.SQLITE_IOERR_SHORT_READ)],
         "io": [of_sqlite(sqlite3.SQLITE_IOERR | 3 << 8)],
         "cannot_open": [of_sqlite(sqlite3.SQLITE_CANTOPEN), OSError(errno.ENOENT, "?"), OSError("?")],
