@@ -10,7 +10,6 @@ nothing is held out), `state.pt` where it stands, `history.json` what each epoch
 with the same texts and options it goes on, and ends with the weights that it would have ended with.
 """
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -142,7 +141,8 @@ def train(texts: Iterable[LabelledText], options: TrainOptions, tell: Tell) -> P
     require_torch()
     import torch
 
-    vocabulary = read_vocabulary(_as_classifier(options))
+    _prepare_folders(options)
+    vocabulary = read_vocabulary(options.base)
     read = tokenise(texts, vocabulary)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -208,7 +208,7 @@ class _Trainer:
             group["lr"] = rate
         loss = self._loss(batch)
         run.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), self._options.max_norm)
         run.optimiser.step()
         return float(loss.detach())
@@ -302,15 +302,14 @@ class _Trainer:
         (self._options.out / HISTORY).write_text(history + "\n", "utf-8")
 
 
-def _as_classifier(options: TrainOptions) -> Path:
-    """Make the training's folder; return the base's, which must be one that can be read."""
+def _prepare_folders(options: TrainOptions) -> None:
+    """Make the training's folder. Raises: ConfigError if that fails, or there is no base to begin with."""
     if not (options.base / "config.json").is_file():
         raise ConfigError([f"{options.base}: no checkpoint: config.json, tokenizer.json, safetensors"])
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError([f"{options.out}: cannot be made: {error.strerror}"]) from error
-    return options.base
 
 
 def _split(read: Sequence[Tokens], options: TrainOptions) -> tuple[list[Tokens], list[Tokens]]:
@@ -390,21 +389,3 @@ def _is_best(history: Sequence[dict[str, float]]) -> bool:
 
 def silent(_progress: Progress) -> None:
     """Tell nobody."""
-
-
-@contextlib.contextmanager
-def progress_bar(title: str) -> Iterator[Tell]:
-    """Show a bar on the terminal's error channel while the block runs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=1.0, told="")
-
-        def tell(now: Progress) -> None:
-            held = "" if now.held_out is None else f", held out {now.held_out:.4f}"
-            bar.update(task, completed=now.done, told=f"epoch {now.epoch}, loss {now.loss:.4f}{held}")
-
-        yield tell
