@@ -16,6 +16,9 @@ from elision.evaluation.model import Item
 
 T = TypeVar("T")
 
+_OF_MANY_FILES = frozenset(("longbench", "squad"))
+"""Formats in which there are several sets, each called after its file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -101,8 +104,7 @@ def read_dataset(written: str, data: Path, split: str | None, limit: int | None)
     items = task.load(file, part)
     if not items:
         raise ConfigError([f"{file}: no items of {name}, split {part}"])
-    # Of several files of one name each is a set of its own: LongBench's, for instance.
-    label = f"{name} {part}" if not path or name != "longbench" else f"{name} {file.name.split('.')[0]}"
+    label = f"{name} {file.name.split('.')[0]}" if path and name in _OF_MANY_FILES else f"{name} {part}"
     return Dataset(label, tuple(spread(items, limit)), task.published)
 
 

@@ -28,6 +28,19 @@ def test_a_set_is_read_from_a_path(tmp_path: Path) -> None:
     assert (found.name, [item.text for item in found.items]) == ("own test", ["text 0", "text 2"])
 
 
+def test_sets_of_one_format_are_called_after_their_files(tmp_path: Path) -> None:
+    """Two files in SQuAD's format are two sets, and may be in one run."""
+    asked = {"question": "q", "answers": [{"text": "text"}]}
+    content = json.dumps({"data": [{"paragraphs": [{"context": "a text", "qas": [asked]}]}]})
+    for name in ("first.json", "second.v2.json"):
+        (tmp_path / name).write_text(content)
+    found = [
+        read_dataset(f"squad={tmp_path / name}", tmp_path, None, None)
+        for name in ("first.json", "second.v2.json")
+    ]
+    assert [one.name for one in found] == ["squad first", "squad second"]
+
+
 def test_a_set_is_found_below_the_data_folder(tmp_path: Path) -> None:
     """Where the table says; the split is in the file's name or in the rows."""
     (tmp_path / "stories").mkdir()
