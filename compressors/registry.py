@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GROUP = "elision.compressors"
 ABILITIES_GROUP = "elision.abilities"
-DEFAULT_METHOD = "frequency"
+DEFAULT_METHOD = "embedded"
 """What a policy's rule or a tag in a text means that names no method."""
 
 

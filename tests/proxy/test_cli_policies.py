@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from elision.compressors.registry import method_names
+from elision.compressors.registry import DEFAULT_METHOD, method_names
 from elision.proxy.cli import run
 from elision.proxy.commands import EXIT_USAGE, EXIT_WRONG
 from elision.proxy.policy_source import preset_names
@@ -136,7 +136,7 @@ def test_explain_shows_what_a_budget_leaves_of_each_document(
     assert (edges[0][0], edges[-1][1]) == (0, len(asked))
     methods = [part["method"] for part in parts if part["segment"] == "context"]
     assert "drop" in methods
-    assert "frequency" in methods
+    assert DEFAULT_METHOD in methods
     assert all(miss["rule"] == "machine-output" for part in parts[:-1] for miss in part["why_not"])
 
 

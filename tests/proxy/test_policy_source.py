@@ -20,7 +20,7 @@ from elision.proxy.policy_source import (
     preset_text,
 )
 
-METHODS = ("frequency", "lossless", "selective_context")
+METHODS = ("embedded", "frequency", "lossless", "selective_context")
 KEY = "sha256:" + "0a" * 32
 GOOD = "rules:\n  - use: {method: lossless}\n"
 
