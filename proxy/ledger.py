@@ -38,7 +38,7 @@ from elision.proxy.store import Kind, MemoryStore, Store, make_key, scope_of
 
 _LINEAGE_BYTES = 8
 _STEP = "#"
-"""In the name of a lineage, between a policy's label and the step that began it."""
+"""In the name of a lineage, between a policy's label and what began it within a conversation."""
 _NOTHING: Mapping[int, str] = MappingProxyType({})
 PATIENCE_S = 1.0
 _LEAST_PATIENCE_S = 0.05
@@ -80,6 +80,16 @@ class Conversation:
     def lineage_key(self, number: int) -> bytes:
         """Return the key of the lineage of a request that ended after so many messages."""
         return make_key(self.scope, Kind.LINEAGE, self._digest(number))
+
+    def own_lineage(self, lineage: str, turns: int) -> str:
+        """Return the name of a lineage that begins with this very request.
+
+        Args:
+            lineage: that it has been so far.
+            turns: so many of its first turns count as shortened a second time.
+        """
+        digest = self._digest(len(self))[-_LINEAGE_BYTES:].hex()
+        return f"{lineage.partition(_STEP)[0]}{_STEP}{turns}.{digest}"
 
     def first_texts(self) -> list[int]:
         """Return where each message's texts begin among the body's, and, at last, where they end."""
@@ -139,8 +149,7 @@ class Recalled:
     @property
     def stepped_turns(self) -> int:
         """Return how many of the conversation's first turns were shortened a second time."""
-        step = self.lineage.partition(_STEP)[2]
-        return int(step.partition(".")[0]) if step else 0
+        return _turns_of(self.lineage)
 
     @property
     def is_todays(self) -> bool:
@@ -223,8 +232,9 @@ class Ledger:
 
         Args:
             also: keys that are asked for on the same trip.
-            patience_s: after so many seconds what this process knows counts.
+            patience_s: after so many seconds, of both trips together, what this process knows counts.
         """
+        until = time.monotonic() + patience_s
         ends = _ends(conversation)
         keys = conversation.message_keys(conversation.today)
         asked = [*keys, *map(conversation.lineage_key, ends), *also]
@@ -235,7 +245,7 @@ class Ledger:
         lineage = lineages[max(ended)] if ended else None
         if lineage is not None and lineage.policy != conversation.today:
             keys = conversation.message_keys(lineage.policy)
-            given, is_sure = await self._asked(keys, patience_s)
+            given, is_sure = await self._asked(keys, until - time.monotonic())
         read = self._known(conversation, keys, given)
         known = {index: told for index, told in read.items() if told is not None}
         used: dict[bytes, Entry | Lineage] = {
@@ -265,8 +275,7 @@ class Ledger:
             made: for messages that are known, what is to be sent for them.
         """
         conversation, minutes = recalled.conversation, _minutes()
-        digest = conversation.lineage_key(len(conversation))[-_LINEAGE_BYTES:].hex()
-        lineage = f"{recalled.lineage.partition(_STEP)[0]}{_STEP}{turns}.{digest}"
+        lineage = conversation.own_lineage(recalled.lineage, turns)
         starts, known = conversation.first_texts(), dict(recalled.known)
         for index, told in made.items():
             read = _decided(starts[index], told, minutes)
@@ -276,6 +285,21 @@ class Ledger:
         entries = {index: msgspec.structs.replace(one.entry, minutes=minutes) for index, one in known.items()}
         copies = {keys[index - first]: pack(entry) for index, entry in entries.items()}
         return replace(recalled, lineage=lineage, known=known, stale={}, copies=copies, unstepped=recalled)
+
+    def apart(self, recalled: Recalled, passing: Collection[int]) -> Recalled:
+        """Return a new conversation under a lineage of its own, where it must not speak for others.
+
+        What others begin with as well, a system message for instance, may go out as it came for no
+        better reason than a bad moment, or that nobody knows how it went out before. This conversation
+        stays with that; the next one that begins so decides anew.
+
+        Args:
+            passing: messages that go out as they came for such a reason.
+        """
+        last = len(recalled.conversation) - 1
+        if recalled.ended or recalled.unstepped is not None or all(at >= last for at in passing):
+            return recalled
+        return self.stepped(recalled, 0, {})
 
     def settle(self, recalled: Recalled, made: Mapping[int, Made]) -> "Settled":
         """Return what is sent, in one step with which it is known to all other requests of this process.
@@ -387,15 +411,28 @@ class Settled:
         self.ledger.write(self.stale, only_new=False)
 
     def withdrawn(self, reason: str) -> None:
-        """Write that everything went out as the client sent it, over what was written before."""
-        minutes = _minutes()
-        keys = self.conversation.message_keys(self.lineage)
-        changed = {index: known.entry for index, known in self.messages.items() if known.texts}
-        originals = {
-            keys[index - self.conversation.indices.start]: pack(_as_it_was(entry, minutes, reason))
-            for index, entry in changed.items()
-        }
-        self.ledger.write(originals, only_new=False)
+        """Write that everything went out as the client sent it.
+
+        It is written over what this request decided. Where an earlier one's word is concerned, other
+        conversations and branches rely on that, and this one goes on under a lineage of its own.
+        """
+        conversation, minutes, lineage = self.conversation, _minutes(), self.lineage
+        told = {at: known.entry for at, known in self.messages.items() if known.texts}
+        originals = {at: _as_it_was(entry, minutes, reason) for at, entry in told.items()}
+        written: dict[bytes, bytes] = {}
+        if not originals.keys() <= set(self.new):
+            lineage = conversation.own_lineage(lineage, _turns_of(lineage))
+            originals = {at: known.entry for at, known in self.messages.items()} | originals
+            written[conversation.lineage_key(len(conversation))] = pack(Lineage(minutes, lineage))
+        keys, first = conversation.message_keys(lineage), conversation.indices.start
+        written |= {keys[at - first]: pack(entry) for at, entry in originals.items()}
+        self.ledger.write(written, only_new=False)
+
+
+def _turns_of(lineage: str) -> int:
+    """Return how many turns count as shortened a second time under a lineage."""
+    own = lineage.partition(_STEP)[2]
+    return int(own.partition(".")[0]) if own else 0
 
 
 def _minutes() -> int:
@@ -410,17 +447,16 @@ def _name_of(lineage: str) -> bytes:
 def _ends(conversation: Conversation) -> list[int]:
     """Return after how many messages an earlier request may have ended, the latest last.
 
-    Mostly before an answer; but a client may have said more without waiting for one.
+    Mostly before an answer; but a client may have said more without waiting for one. The former are
+    looked for first, for one answer may call more tools than there are places to look in.
     """
     messages = conversation.body.messages
     number = len(messages)
-    found = [number] if number else []
-    for end in range(number - 1, 0, -1):
-        if messages[end - 1].role != "assistant":
-            found.append(end)
-            if len(found) > _ENDS:
-                break
-    return found[::-1]
+    said = [end for end in range(number - 1, 0, -1) if messages[end - 1].role != "assistant"]
+    answered = [end for end in said if messages[end].role == "assistant"]
+    found = {number, *answered[: _ENDS // 2]} if number else set[int]()
+    found.update(said[: _ENDS - len(found)])
+    return sorted(found)
 
 
 def _lineage(value: bytes | None) -> Lineage | None:

@@ -159,8 +159,9 @@ class PolicyRewriter:
         taken = step.judge(made, fates)
         if taken.made:
             recalled = self._ledger.stepped(recalled, taken.turns, taken.made)
-        settled = self._ledger.settle(recalled, made)
         unknown = {decision.segment.message for decision in kept}
+        recalled = self._ledger.apart(recalled, unknown | _of_the_moment(fates))
+        settled = self._ledger.settle(recalled, made)
         report = report_with(planned, recalled, settled, unknown, fates)
         words = (*given_back_words(back), *held.words, *taken.words)
         return _spliced(settled, replace(report, prefix=(*report.prefix, *words)))
@@ -209,6 +210,7 @@ class PolicyRewriter:
         recalled = await self._ledger.recall(conversation, patience_s=0)
         left = Made({}, Figures(reasons=tuple(reasons)))
         unknown = set(range(conversation.pinned, len(conversation))) - recalled.known.keys()
+        recalled = self._ledger.apart(recalled, unknown)
         settled = self._ledger.settle(recalled, dict.fromkeys(unknown, left))
         return _spliced(settled, report_without_plan(ask.team, policy, settled, reasons))
 
@@ -244,6 +246,11 @@ class PolicyRewriter:
         apart = "" if self._frozen is None else "compress"
         origin = Origin(ask.upstream, body.model or deployment_of(ask.path), wish.rate, apart)
         return self._ledger.conversation(body, origin, ask.team, policy.label, self._frozen or 0)
+
+
+def _of_the_moment(fates: Sequence[Fate]) -> set[int]:
+    """Return the messages of which something stays as it was because nothing could be made of it now."""
+    return {fate.decision.segment.message for fate in fates if fate.outcome is None}
 
 
 def _spliced(settled: Settled, report: Report) -> Rewrite:

@@ -87,13 +87,14 @@ class PrefixGuard:
         request by which the conversation as the client has it comes above the minimum, while as it was
         sent it stays below, so many messages are given back as bring it above too, if that is cheaper:
         the client's whole prompt would be read for the first time in this very request. Later it would
-        not, and giving back would cost what it is to save.
+        not, and giving back would cost what it is to save. A new conversation is one of nothing but
+        such a request: what it shares with others (a system message) they shortened where more followed.
         """
         savings = {} if len(recalled.conversation) in recalled.ended else _savings(recalled)
         if self.is_off or not savings:
             return {}
         outlook = outlook_of(self.planned, self.sent)
-        end = max(recalled.known, default=-1) + 1
+        end = max(recalled.known, default=-1) + 1 if recalled.ended else 0
         seen = prefix_tokens(self.planned, {}, end)  # of the client's words, which are more
         before = prompt_tokens(self.planned, {})
         if not is_uncached(seen, outlook) or is_uncached(before, outlook):

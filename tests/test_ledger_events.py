@@ -22,7 +22,7 @@ from elision.compressors.base import Outcome
 from elision.config.prefix_terms import PrefixEntry
 from elision.policies.model import Decision, History, Kind, Mode, Permissions, Plan, Policy, Rule, Use, When
 from elision.proxy.bodies import Body
-from elision.proxy.ledger import Ledger
+from elision.proxy.ledger import Ledger, Settled
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned, Planner, packaged_knowledge
 from elision.proxy.policy_rewriter import PolicyRewriter
@@ -160,13 +160,21 @@ class World:
         await chosen.ledger.close()
 
     def lineage(self, messages: list[Message]) -> str:
-        """Return the policy under which the conversation began, as far as it was ever seen."""
+        """Return under what the conversation began, as far as it was ever seen; "" for a new one."""
         ends = (self.ended.get(name(messages, end)) for end in range(len(messages), 0, -1))
-        return next((lineage for lineage in ends if lineage), self.planner.now.label)
+        return next((lineage for lineage in ends if lineage), "")
 
     def check(self, messages: list[Message], lineage: str, rewrite: Rewrite) -> None:
-        """A message that was sent in this conversation before is sent alike; others are noted."""
-        assert rewrite.receipt is not None, rewrite.report
+        """A message that was sent in this conversation before is sent alike; others are noted.
+
+        A new conversation shares what others of today's policy sent, unless it is one for itself, by a
+        bad moment or because others sent it before.
+        """
+        assert isinstance(rewrite.receipt, Settled), rewrite.report
+        if not lineage:
+            lineage, today = rewrite.receipt.lineage, self.planner.now.label
+            is_for_itself = bool(rewrite.report.bypass) or "unknown" in str(rewrite.report.prefix)
+            assert lineage == today or (is_for_itself and lineage.startswith(today))
         out = json.loads(rewrite.body)[self.where]
         assert len(out) == len(messages)
         lineage = self.ended.setdefault(name(messages, len(messages)), lineage)
@@ -276,13 +284,21 @@ async def refused(world: World, talk: list[Message]) -> None:
     lineage, worker = world.lineage(talk), world.workers[0]
     rewrite = await worker.rewriter.rewrite(world.body(talk), Ask("POST", PATHS[world.where], "team"))
     world.check(talk, lineage, rewrite)
-    assert rewrite.receipt is not None
-    rewrite.receipt.sent()
+    told = rewrite.receipt
+    assert isinstance(told, Settled)
+    told.sent()
     await worker.ledger.close()
-    rewrite.receipt.withdrawn("upstream_400")
+    told.withdrawn("upstream_400")
     await worker.ledger.close()
-    for index, message in enumerate(talk):
-        world.sent[lineage, name(talk, index + 1)] = json.dumps(message).encode()
+    changed = {index for index, known in told.messages.items() if known.texts}
+    if changed <= set(told.new):
+        lineage = world.ended[name(talk, len(talk))]
+        taken = changed
+    else:  # an earlier request's word stays that of others
+        lineage = world.ended[name(talk, len(talk))] = f"without {len(world.sent)}"
+        taken = set(range(len(talk)))
+    for index in taken:
+        world.sent[lineage, name(talk, index + 1)] = json.dumps(talk[index]).encode()
 
 
 HAPPENINGS: tuple[Callable[[World, list[Message]], Coroutine[Any, Any, None]], ...] = (

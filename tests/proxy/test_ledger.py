@@ -230,8 +230,63 @@ async def test_an_original_that_went_out_instead_overwrites() -> None:
     await world.send([SYSTEM, ASKED, SAID, NEXT], {3: "Another"}, rejected="upstream_400")
     for worker in (world, World(shared=shared)):
         assert set((await worker.known([SYSTEM, ASKED, SAID, NEXT])).values()) == {"as it was"}
-    recalled = await world.ledger.recall(world.conversation([SYSTEM, ASKED]))
-    assert recalled.known[1].entry.figures == Figures((("context", 9, 9),), (), ("upstream_400",))
+        recalled = await worker.ledger.recall(worker.conversation([SYSTEM, ASKED, SAID, NEXT]))
+        assert recalled.known[1].entry.figures == Figures((("context", 9, 9),), (), ("upstream_400",))
+    again = await world.send([*MORE, SAID, ASKED], {0: "Be", 5: "story"}, rejected="upstream_400")
+    assert again.texts() == {5: "story"}
+    assert set((await world.known([*MORE, SAID, ASKED])).values()) == {"as it was"}
+
+
+async def test_what_one_conversations_upstream_refuses_is_sent_to_others_as_before() -> None:
+    """They share a system message, whose shorter form theirs took; so do earlier branches."""
+    world = World()
+    other = {"role": "user", "content": "Go on."}
+    await world.send([SYSTEM, ASKED], {0: "Be", 1: "story"})
+    await world.send([SYSTEM, other], {}, rejected="upstream_400")
+    await world.send(MORE, {}, rejected="upstream_400")
+    assert await world.known([SYSTEM, other, SAID]) == {0: "as it was", 1: "as it was"}
+    assert set((await world.known(MORE)).values()) == {"as it was"}
+    assert await world.known([SYSTEM, ASKED, SAID, other]) == {0: "Be", 1: "story", 2: "as it was"}
+    assert await world.known([SYSTEM, NEXT]) == {0: "Be"}
+
+
+async def test_a_bad_moment_of_one_conversation_is_not_the_word_for_all_that_begin_alike() -> None:
+    """It stays with it, on every worker and under any later policy; they are decided anew."""
+    shared = SharedLevel()
+    here, there = World(shared=shared), World(shared=shared)
+    conversation = here.conversation([SYSTEM, ASKED])
+    recalled = here.ledger.apart(await here.ledger.recall(conversation), {0})
+    here.ledger.settle(recalled, {at: changed(conversation, at, None) for at in range(2)}).sent()
+    await here.ledger.close()
+    await there.send([SYSTEM, NEXT], {0: "Be"})
+    for world in (here, there):
+        for policy in ("p@1", "p@2"):
+            assert await world.known(MORE, policy) == {0: "as it was", 1: "as it was"}
+        assert await World(shared=shared).known([SYSTEM, NEXT]) == {0: "Be", 1: "as it was"}
+    await here.send(MORE, {})
+    assert (await there.known([*MORE, SAID]))[3] == "as it was"
+
+
+async def test_only_what_others_may_begin_with_sets_a_conversation_apart() -> None:
+    """Neither the last message of a request, nor a conversation that runs already."""
+    world = World()
+    first = await world.ledger.recall(world.conversation([SYSTEM, ASKED]))
+    assert world.ledger.apart(first, {1}) is first
+    assert world.ledger.apart(first, ()) is first
+    await world.send([SYSTEM, ASKED], {})
+    later = await world.ledger.recall(world.conversation(MORE))
+    assert world.ledger.apart(later, {2}) is later
+    apart = world.ledger.apart(first, {0})
+    assert apart.is_todays
+    assert world.ledger.apart(apart, {0}) is apart
+
+
+async def test_an_answer_that_calls_many_tools_hides_no_earlier_request() -> None:
+    """After another policy, too."""
+    world = World()
+    await world.send([SYSTEM, ASKED], {1: "story"})
+    results = [{"role": "tool", "tool_call_id": str(n), "content": f"It is {n}."} for n in range(200)]
+    assert await world.known([SYSTEM, ASKED, SAID, *results], "p@2") == {0: "as it was", 1: "story"}
 
 
 async def test_a_damaged_entry_is_a_miss_and_told() -> None:

@@ -247,6 +247,33 @@ async def test_history_that_nobody_knows_goes_as_it_came() -> None:
     assert len(halving.asked) == 2
 
 
+SHARED = ANSWERED[0]
+
+
+def shared_with(done: Rewrite) -> bool:
+    """Return whether the first message was shortened."""
+    return len(contents(done)[0]) < len(LONG) * 0.6
+
+
+@pytest.mark.parametrize("fault", ["failing", "unavailable", "planning", "unknown"])
+async def test_what_one_conversation_could_not_shorten_others_that_begin_alike_can(fault: str) -> None:
+    """Because a method or a plan came too late, or nobody knew how it went out before; it stays with that."""
+    halving, faltering = Halving(), Faltering(TimeoutError())
+    same = PolicyRewriter(faltering, Pipeline(MemoryStore(1 << 20), halving), ledger())
+    faltering.is_well = fault != "planning"
+    halving.failing = halving.unavailable = "deadline" if fault in ("failing", "unavailable") else ""
+    begun = [SHARED, {"role": "user", "content": "Whose?"}]
+    begun += [ANSWERED[1], {"role": "user", "content": "Why?"}] if fault == "unknown" else []
+    first = await same.rewrite(chat(*begun), ASK)
+    assert not shared_with(first)
+    faltering.is_well, halving.failing, halving.unavailable = True, "", ""
+    other = await same.rewrite(chat(SHARED, {"role": "user", "content": "Since when?"}), ASK)
+    assert shared_with(other)
+    for messages in (begun, [*begun, ANSWERED[1], FURTHER]):
+        later = await same.rewrite(chat(*messages), ASK)
+        assert contents(later)[: len(begun)] == contents(first)
+
+
 async def test_unknown_history_is_compressed_where_the_policy_says_so() -> None:
     """For upstreams that keep no prefix."""
     policy = replace(OnePolicy(Mode.ENFORCE).for_team(""), history=History(compress_unknown=True))

@@ -278,3 +278,16 @@ def test_nothing_is_given_back_that_may_be_cached_or_was_sent_as_it_is() -> None
     small, seen = conversed(2, replace(TERMS, minimum=64))
     assert PrefixGuard.of(small, sent_tokens(seen)).given_back(seen) == {}
     assert given_back_words({}) == ()
+
+
+def test_what_others_shortened_is_given_back_where_a_new_conversation_would_be_too_small_for_it() -> None:
+    """They went on with more; this one, as the client has it, would be cached from its first request on."""
+    plan, recalled = conversed(1, replace(TERMS, minimum=384))
+    shared = replace(recalled, known={0: recalled.known[0]}, ended=frozenset())
+    assert list(PrefixGuard.of(plan, sent_tokens(shared)).given_back(shared)) == [0]
+    running = replace(shared, ended=frozenset({1}))
+    assert PrefixGuard.of(plan, sent_tokens(running)).given_back(running) == {}
+    for minimum in (300, 640):  # cached as it is sent, and not even as the client has it
+        other = replace(plan, terms=replace(TERMS, minimum=minimum))
+        known = {0: recalled.known[0]} if minimum > 300 else conversed(1, TERMS, 330)[1].known
+        assert PrefixGuard.of(other, {0: 330}).given_back(replace(shared, known=known)) == {}
