@@ -6,11 +6,11 @@ whole request, what the segment carries, and last its text, which is studied onc
 that still can match names it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from elision.policies.model import Endpoint, Facts, Kind, Position, Segment, Senses, TextKind, When
+from elision.policies.model import Endpoint, Facts, Kind, Position, Rule, Segment, Senses, TextKind, When
 
 _NAMED_ONLY = frozenset((Kind.INSTRUCTION, Kind.QUESTION))
 _BROAD = frozenset(Kind) - _NAMED_ONLY
@@ -174,6 +174,18 @@ def _of_text(when: When) -> Iterator[Condition]:
 
 def _never(why: str) -> Condition:
     return Condition(lambda _: False, lambda _: why)
+
+
+def headers_met(rules: Iterable[Rule], headers: Mapping[str, str]) -> str:
+    """Return which of the conditions on headers hold, a 1 or 0 for each; "" where rules have none.
+
+    Args:
+        headers: as `Facts` has them.
+    """
+    asked = dict.fromkeys(pair for rule in rules for pair in rule.when.header)
+    return "".join(
+        str(int(fnmatchcase(headers[name], glob) if name in headers else 0)) for name, glob in asked
+    )
 
 
 def _matches_any(value: str, globs: Sequence[str]) -> bool:

@@ -220,7 +220,7 @@ class Ledger:
         """Return the conversation that a body is a request of; may be called in any thread.
 
         Args:
-            policy: the label of the team's policy of today.
+            policy: names the rules by which the team's new conversations are decided today.
             pinned: so many messages at its beginning are none of the ledger's.
         """
         return Conversation(body, scope_of(team), self._chains.of(body, origin), policy, pinned)

@@ -219,7 +219,7 @@ class Planner:
             model=model,
             endpoint=body.endpoint,
             upstream=ask.upstream,
-            headers=_told(ask.headers),
+            headers=named(ask.headers),
             reply_tokens=body.reply_tokens,
             window=self._knowledge.windows.of(model),
             wish=wish,
@@ -314,7 +314,7 @@ def _other_tokens(body: Body, counter: TokenCounting) -> int:
     return counter.count(body.read_beside_texts())
 
 
-def _told(headers: Headers) -> Mapping[str, str]:
+def named(headers: Headers) -> Mapping[str, str]:
     """Return the first value of each header by its lower-case name, but for what is secret."""
     first: dict[str, str] = {}
     for name, value in headers:

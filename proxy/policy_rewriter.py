@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from elision.policies.conditions import headers_met
 from elision.policies.model import Decision, Kind, Mode, Plan, Policy
 from elision.proxy.bodies import Body, deployment_of, endpoint_of, parse, splice
 from elision.proxy.carry import NotCarriedError
@@ -25,7 +26,7 @@ from elision.proxy.ledger import Conversation, Ledger, Made, Recalled, Settled
 from elision.proxy.ledger_chain import Origin, last_answer
 from elision.proxy.ledger_entries import Figures
 from elision.proxy.pipeline import Fate
-from elision.proxy.planner import Planned
+from elision.proxy.planner import Planned, named
 from elision.proxy.prefix_guard import PrefixGuard, given_back_words, sent_tokens
 from elision.proxy.records import Report
 from elision.proxy.reports import report_of, report_with, report_without_plan
@@ -245,7 +246,10 @@ class PolicyRewriter:
         wish, _ = permitted(wish_of(ask.headers), policy.permissions)
         apart = "" if self._frozen is None else "compress"
         origin = Origin(ask.upstream, body.model or deployment_of(ask.path), wish.rate, apart)
-        return self._ledger.conversation(body, origin, ask.team, policy.label, self._frozen or 0)
+        # A new conversation with other headers is decided by other rules, whatever it begins with.
+        met = headers_met(policy.rules, named(ask.headers))
+        today = f"{policy.label}?{met}" if met else policy.label
+        return self._ledger.conversation(body, origin, ask.team, today, self._frozen or 0)
 
 
 def _of_the_moment(fates: Sequence[Fate]) -> set[int]:

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elision.policies.conditions import Subject, conditions_of, covers, kinds_of, matches, mismatch
-from elision.policies.model import Endpoint, Facts, Kind, Position, Segment, TextKind, When
+from elision.policies.conditions import (
+    Subject,
+    conditions_of,
+    covers,
+    headers_met,
+    kinds_of,
+    matches,
+    mismatch,
+)
+from elision.policies.model import Endpoint, Facts, Kind, Position, Rule, Segment, TextKind, Use, When
 from fakes.conversations import CONVERSATIONS, FACTS, SEGMENTS, WHENS
 from fakes.senses import Watched
 
@@ -212,3 +220,17 @@ def test_what_is_certainly_covered_is_found(first: When, second: When) -> None:
 def test_what_may_match_elsewhere_is_not_covered(first: When, second: When) -> None:
     """A rule that could be reached is never refused."""
     assert not covers(first, second)
+
+
+def test_the_conditions_on_headers_that_hold_are_told_in_the_rules_order() -> None:
+    """Each once; nothing where no rule asks."""
+    rules = [
+        Rule(f"rule-{n}", When(header=asked), Use())
+        for n, asked in enumerate(
+            [(("x-class", "a*"), ("x-place", "*")), (), (("x-class", "a*"),), (("x-class", "b"),)]
+        )
+    ]
+    assert headers_met(rules, {"x-class": "ab"}) == "100"
+    assert headers_met(rules, {"x-class": "b", "x-place": ""}) == "011"
+    assert headers_met(rules, {}) == "000"
+    assert headers_met(rules[1:2], {"x-class": "b"}) == ""

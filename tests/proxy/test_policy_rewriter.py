@@ -274,6 +274,23 @@ async def test_what_one_conversation_could_not_shorten_others_that_begin_alike_c
         assert contents(later)[: len(begun)] == contents(first)
 
 
+async def test_a_new_conversation_with_other_headers_is_decided_by_its_own_rules() -> None:
+    """Though it begins like one without them; neither changes while it runs, whatever headers come."""
+    policy = OnePolicy(Mode.ENFORCE).for_team("")
+    careful = Rule("careful", When(header=(("x-class", "contract*"),)), Use())
+    fixed = Fixed(replace(policy, rules=(careful, *policy.rules)))
+    planner = Planner(fixed, lambda model: Words())
+    same = PolicyRewriter(planner, Pipeline(MemoryStore(1 << 20), Halving()), ledger())
+    contract = replace(ASK, headers=[("X-Class", "contract-7")])
+    begun = [[SHARED, {"role": "user", "content": word}] for word in ("Whose?", "Since when?")]
+    short = await same.rewrite(chat(*begun[0]), ASK)
+    whole = await same.rewrite(chat(*begun[1]), contract)
+    assert (shared_with(short), shared_with(whole)) == (True, False)
+    for messages, first, other in ((begun[0], short, contract), (begun[1], whole, ASK)):
+        later = await same.rewrite(chat(*messages, ANSWERED[1], {"role": "user", "content": "Why?"}), other)
+        assert contents(later)[:2] == contents(first)
+
+
 async def test_unknown_history_is_compressed_where_the_policy_says_so() -> None:
     """For upstreams that keep no prefix."""
     policy = replace(OnePolicy(Mode.ENFORCE).for_team(""), history=History(compress_unknown=True))
