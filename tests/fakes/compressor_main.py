@@ -1,13 +1,16 @@
 """A compressor process whose engine does what the text says; started as a script.
 
-`sleep N` takes N seconds, `raise` throws, `exit` ends the process, anything else is halved.
-The method `broken` cannot be prepared; one with the option `counts` adds how often a text was run.
+`sleep N` takes N seconds, `hold PATH` as long as there is that file, after making one beside it that
+says that it began; `raise` throws, `exit` ends the process, anything else is halved. The method
+`broken` cannot be prepared; one with the option `heavy` takes as long to load as there is the file that
+it names; one with the option `counts` adds how often a text was run.
 """
 
 import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from elision.compressors.base import Identity, Job, Method, Outcome, Result
 from elision.compressors.errors import CompressionError
@@ -21,8 +24,8 @@ class ObedientEngine:
         self._runs: Counter[Job] = Counter()
 
     def load(self, method: Method) -> None:
-        if dict(method.options).get("heavy"):
-            time.sleep(0.5)
+        if path := dict(method.options).get("heavy"):
+            _hold(str(path))
 
     def prepare(self, method: Method) -> Identity:
         if method.name == "broken":
@@ -38,6 +41,8 @@ class ObedientEngine:
     def _one(self, job: Job) -> Outcome:
         if job.text.startswith("sleep "):
             time.sleep(float(job.text.removeprefix("sleep ")))
+        if job.text.startswith("hold "):
+            _hold(job.text.removeprefix("hold "))
         if job.text == "raise":
             raise ValueError("a text that must not be told")
         if job.text == "exit":
@@ -47,6 +52,12 @@ class ObedientEngine:
             self._runs[job] += 1
             half += str(self._runs[job])
         return Outcome(half, len(job.text), len(half), (), job.method.name, f"{job.method.name}:1")
+
+
+def _hold(path: str) -> None:
+    Path(f"{path}.begun").touch()
+    while Path(path).exists():
+        time.sleep(0.005)
 
 
 def make(options: WorkerOptions) -> JobRunner:

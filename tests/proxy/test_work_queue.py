@@ -162,6 +162,43 @@ def test_what_runs_counts_as_being_before() -> None:
     assert queue.put(works.order(4, 1000, patience_s=2.5)) is None
 
 
+def test_what_runs_and_gives_way_is_before_nothing_that_passes_it() -> None:
+    """Once it has made a break: a short request need not wait for the end of a text of five seconds."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    known_pace(queue, works, 10_000)
+    queue.put(works.order(1, 50_000))
+    running = queue.take()
+    assert isinstance(running, Batch)
+    assert queue.put(works.order(2, 1000, patience_s=1)) is Refusal.OVERLOADED
+    assert queue.take_before(running.urgency) is None
+    assert queue.put(works.order(3, 1000, patience_s=1)) is None
+    assert queue.put(works.order(4, 20_000, patience_s=4)) is Refusal.OVERLOADED, "it fits into no break"
+    urgent = queue.take_before(running.urgency)
+    assert urgent is not None
+    queue.ran(urgent, 0.1, whole=True)
+    order = works.order(5, 1000, patience_s=1)
+    assert queue.put(order) is None
+    queue.drop(order)
+    queue.ran(running, 5, whole=True)
+    queue.put(works.order(7, 50_000))
+    queue.take()
+    assert queue.put(works.order(8, 1000, patience_s=1)) is Refusal.OVERLOADED, "this one never gave way"
+
+
+def test_nothing_passes_what_it_would_make_late() -> None:
+    """What runs was taken, and is met."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    known_pace(queue, works, 10_000)
+    queue.put(works.order(1, 50_000, patience_s=5.2))
+    running = queue.take()
+    assert isinstance(running, Batch)
+    queue.take_before(running.urgency)
+    assert queue.put(works.order(2, 2400, patience_s=1)) is Refusal.OVERLOADED
+    assert queue.put(works.order(3, 100, patience_s=1)) is None
+
+
 def test_a_pace_that_is_not_known_refuses_nothing() -> None:
     """The first requests are how it is learned."""
     works = Works()
@@ -213,6 +250,37 @@ def test_equal_jobs_are_run_once_and_all_hear_of_it(is_running: bool) -> None:
     queue.done(first, RESULT)
     assert works.listener.told == [(1, ""), (3, "")]
     assert {a.scores for a in works.listener.answers if isinstance(a, Compressed)} == {b"scores"}
+
+
+def test_equal_jobs_of_two_teams_are_two_pieces_of_work() -> None:
+    """The time of an answer must not tell one team that another has sent the same text."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    first = works.order(1, 10)
+    first.question = replace(first.question, whose=b"a")
+    others = [equal(first, number) for number in (2, 3)]
+    others[0].question = replace(others[0].question, whose=b"b")
+    queue.put(first)
+    assert taken(queue) == [1]
+    for order in others:
+        queue.put(order)
+    assert taken(queue) == [2]
+    queue.done(first, RESULT)
+    assert works.listener.told == [(1, ""), (3, "")]
+
+
+def test_who_had_scores_is_not_given_those_of_one_who_had_none() -> None:
+    """It would take its own for damaged."""
+    works = Works()
+    queue = WorkQueue(ROOMY, works.clock)
+    first = works.order(1, 10)
+    knowing = equal(first, 2)
+    knowing.question = replace(knowing.question, scores=b"known")
+    queue.put(first)
+    queue.put(knowing)
+    assert taken(queue) == [1]
+    queue.done(first, RESULT)
+    assert [a.scores for a in works.listener.answers if isinstance(a, Compressed)] == [b"scores", b""]
 
 
 def test_what_came_too_late_to_join_is_run_by_itself() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from elision.compressors.base import Job, Method, Target
 from elision.proxy.patience import Patience
+from elision.proxy.wire import Codec, Ping, Pong
 from elision.proxy.worker import COMMAND as CURRENT
 from elision.proxy.worker import CompressorClient, CompressorKeeper, CompressorUnavailableError
 from elision.proxy.worker_process import WorkerOptions
@@ -47,18 +48,50 @@ async def compressor(
     assert keeper.pid is None, "the process ends with its keeper"
 
 
+class Hold:
+    """A file; while it is there, so long lasts the work of the text that names it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "hold"
+        self._path.touch()
+        self.text = f"hold {self._path}"
+        self.path = str(self._path)
+
+    async def begun(self) -> None:
+        """Wait until somebody is held up by it."""
+        async with asyncio.timeout(60):
+            while not Path(f"{self._path}.begun").exists():
+                await asyncio.sleep(0.005)
+
+    def end(self) -> None:
+        """Let the work end."""
+        self._path.unlink()
+
+
+async def heard(folder: Path) -> None:
+    """Wait until the process has read all that was sent to it by now, on whichever connection."""
+    codec = Codec()
+    reader, writer = await asyncio.open_unix_connection(str(folder / "s"))
+    for number in range(3):
+        writer.write(codec.frame(Ping(number)))
+        assert await codec.read_answer(reader) == Pong(number)
+    writer.close()
+    await writer.wait_closed()
+
+
 async def until_ready(client: CompressorClient) -> None:
-    async with asyncio.timeout(20):
+    """Wait for weights too: on a busy machine torch alone takes half a minute to import."""
+    async with asyncio.timeout(200):
         while not client.ready:
             await asyncio.sleep(0.01)
 
 
 async def shortened(client: CompressorClient, text: str) -> str:
     """Return what becomes of a text."""
-    return (await client.compress(job(text), Patience.of(10))).outcome.text
+    return (await client.compress(job(text), Patience.of(60))).outcome.text
 
 
-async def refusal(client: CompressorClient, text: str, deadline_s: float = 10.0) -> str:
+async def refusal(client: CompressorClient, text: str, deadline_s: float = 60.0) -> str:
     """Return the reason why a text was not compressed."""
     with pytest.raises(CompressorUnavailableError) as refused:
         await client.compress(job(text), Patience.of(deadline_s))
@@ -82,32 +115,41 @@ async def test_a_hung_compressor_is_given_up_at_the_deadline(tmp_path: Path) -> 
 
 async def test_work_that_waited_past_its_deadline_is_not_done(tmp_path: Path) -> None:
     """A request that nobody waits for must not keep the next one waiting."""
+    hold = Hold(tmp_path)
     async with compressor(tmp_path) as (client, _):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(shortened(client, "sleep 0.3"))
-            await asyncio.sleep(0.1)
-            tasks.create_task(refusal(client, "sleep 30", deadline_s=0.05))
+            tasks.create_task(shortened(client, hold.text))
+            await hold.begun()
+            assert await refusal(client, "sleep 100", deadline_s=0.05) == "deadline"
+            await heard(tmp_path)
+            hold.end()
         assert await shortened(client, "abcd") == "ab"
 
 
 async def test_a_throwing_method_fails_its_own_request_only(tmp_path: Path) -> None:
     """A batch of several requests is run again one by one."""
+    hold, works = Hold(tmp_path), ((refusal, "raise"), (shortened, "abcd"))
     async with compressor(tmp_path) as (client, keeper):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(shortened(client, "sleep 0.2"))
-            await asyncio.sleep(0.05)
-            bad = tasks.create_task(refusal(client, "raise"))
-            good = await shortened(client, "abcd")
-        assert (good, bad.result(), keeper.starts) == ("ab", "compressor_error", 1)
+            tasks.create_task(shortened(client, hold.text))
+            await hold.begun()
+            bad, good = (tasks.create_task(work(client, text)) for work, text in works)
+            await asyncio.sleep(0)
+            hold.end()
+        assert (good.result(), bad.result(), keeper.starts) == ("ab", "compressor_error", 1)
 
 
 async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
     """Rather than let requests wait in vain."""
+    hold = Hold(tmp_path)
     async with compressor(tmp_path) as (client, _), asyncio.TaskGroup() as tasks:
-        for text in ("sleep 0.3", "ab", "cd"):
+        tasks.create_task(shortened(client, hold.text))
+        await hold.begun()
+        for text in ("ab", "cd"):
             tasks.create_task(shortened(client, text))
-            await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # both are sent, and what is sent later comes later
         assert await refusal(client, "ef") == "queue_full"
+        hold.end()
 
 
 async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
@@ -140,10 +182,11 @@ async def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -
 
 async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
     """SIGKILL from outside, in the middle of work."""
+    hold = Hold(tmp_path)
     async with compressor(tmp_path) as (client, keeper):
         async with asyncio.TaskGroup() as tasks:
-            waiting = tasks.create_task(refusal(client, "sleep 30"))
-            await asyncio.sleep(0.1)
+            waiting = tasks.create_task(refusal(client, hold.text))
+            await hold.begun()
             assert keeper.pid is not None
             os.kill(keeper.pid, signal.SIGKILL)
         assert waiting.result() == "compressor_crashed"
@@ -154,11 +197,11 @@ async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
 
 async def test_a_frozen_process_is_killed_and_replaced(tmp_path: Path) -> None:
     """It does not answer pings: SIGSTOP stands for any deadlock."""
-    async with compressor(tmp_path, ping_timeout_s=0.3) as (client, keeper):
+    async with compressor(tmp_path, ping_timeout_s=2.0) as (client, keeper):
         assert keeper.pid is not None
         os.kill(keeper.pid, signal.SIGSTOP)
         assert await refusal(client, "abcd", deadline_s=0.05) == "deadline"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while keeper.starts < 2:
                 await asyncio.sleep(0.01)
         await until_ready(client)
@@ -167,7 +210,7 @@ async def test_a_frozen_process_is_killed_and_replaced(tmp_path: Path) -> None:
 async def test_a_batch_that_never_ends_ends_the_process(tmp_path: Path) -> None:
     """Pings are answered all the while; the process finds itself stuck."""
     async with compressor(tmp_path, stuck_after_s=0.2) as (client, keeper):
-        assert await refusal(client, "sleep 60") == "compressor_crashed"
+        assert await refusal(client, "sleep 100") == "compressor_crashed"
         await until_ready(client)
         assert keeper.starts == 2
 
@@ -195,12 +238,14 @@ async def test_methods_that_are_wanted_later_are_prepared_without_a_restart(tmp_
 
 
 async def test_weights_that_load_keep_no_running_method_waiting(tmp_path: Path) -> None:
-    """Half a second of loading beside; requests of before are answered meanwhile."""
-    heavy = Method("halve", (("heavy", True),))
+    """Requests of before are answered meanwhile."""
+    hold = Hold(tmp_path)
+    heavy = Method("halve", (("heavy", hold.path),))
     async with compressor(tmp_path) as (client, _):
         client.want((HALVE, heavy))
-        await asyncio.sleep(0.1)
+        await hold.begun()
         assert (await shortened(client, "abcd"), client.ready) == ("ab", False)
+        hold.end()
         await until_ready(client)
         assert client.identity(heavy).fingerprint == "halve:1"
 
@@ -219,8 +264,8 @@ async def test_64_requests_at_once_give_what_each_gives_alone(tmp_path: Path, is
     async with asyncio.TaskGroup() as tasks:
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
         await until_ready(client)
-        together = await asyncio.gather(*(client.compress(job, Patience.of(60)) for job in jobs))
-        alone = [await client.compress(job, Patience.of(60)) for job in jobs]
+        together = await asyncio.gather(*(client.compress(job, Patience.of(600)) for job in jobs))
+        alone = [await client.compress(job, Patience.of(600)) for job in jobs]
         for task in running:
             task.cancel()
     outcomes = [result.outcome for result in alone]
@@ -270,13 +315,13 @@ async def test_a_short_request_passes_a_long_text_in_its_breaks(tmp_path: Path) 
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
         await until_ready(client)
         for _ in range(4):
-            await client.compress(Job(prose(random), method, Target(rate=0.5)), Patience.of(60))
-        reading = tasks.create_task(client.compress(long, Patience.of(120)))
-        await asyncio.sleep(0.2)
-        await client.compress(short, Patience.of(120))
+            await client.compress(Job(prose(random), method, Target(rate=0.5)), Patience.of(600))
+        reading = tasks.create_task(client.compress(long, Patience.of(3600)))
+        await asyncio.sleep(0)
+        await client.compress(short, Patience.of(3600))
         assert not reading.done(), "it was not kept waiting by the long one"
         reading.cancel()
-        outcome = (await client.compress(short, Patience.of(120))).outcome
+        outcome = (await client.compress(short, Patience.of(3600))).outcome
         assert outcome.tokens_after < outcome.tokens_before
         assert keeper.starts == 1
         for task in running:
@@ -322,28 +367,37 @@ async def test_no_time_left_is_said_without_asking(tmp_path: Path) -> None:
 
 async def test_a_cancelled_caller_cancels_its_work(tmp_path: Path) -> None:
     """A client that left must not occupy the compressor."""
+    hold = Hold(tmp_path)
     async with compressor(tmp_path) as (client, _):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(shortened(client, "sleep 0.2"))
-            await asyncio.sleep(0.05)
-            left = tasks.create_task(client.compress(job("sleep 30"), Patience.of(60)))
-            await asyncio.sleep(0.05)
+            tasks.create_task(shortened(client, hold.text))
+            await hold.begun()
+            left = tasks.create_task(client.compress(job("sleep 100"), Patience.of(200)))
+            await asyncio.sleep(0)
             left.cancel()
+            await asyncio.wait((left,))
+            await heard(tmp_path)
+            hold.end()
         assert await shortened(client, "abcd") == "ab"
 
 
 async def test_equal_jobs_of_several_workers_run_once(tmp_path: Path) -> None:
-    """What would take two seconds one after the other takes one; all get the same bytes."""
+    """While it runs, whoever asks for the same waits for it; all get the same bytes."""
+    hold = Hold(tmp_path)
     async with compressor(tmp_path) as (client, _):
         other = CompressorClient(str(tmp_path / "s"), (HALVE,))
         task = asyncio.get_running_loop().create_task(other.run())
         await until_ready(other)
-        patience = Patience.of(20)
-        slow = Job("sleep 0.5", Method("halve", (("counts", True),)), Target(rate=0.5))
-        results = await asyncio.gather(*(one.compress(slow, patience) for one in (client, other, other)))
-        assert [result.outcome.text for result in results] == ["slee1"] * 3
+        patience = Patience.of(60)
+        slow = Job(hold.text, Method("halve", (("counts", True),)), Target(rate=0.5))
+        async with asyncio.TaskGroup() as tasks:
+            asking = [tasks.create_task(one.compress(slow, patience)) for one in (client, other, other)]
+            await hold.begun()
+            await heard(tmp_path)
+            hold.end()
+        assert [asked.result().outcome.text[-1] for asked in asking] == ["1"] * 3
         again = await other.compress(slow, patience)
-        assert again.outcome.text == "slee2", "it was run a second time only when asked anew"
+        assert again.outcome.text[-1] == "2", "it was run a second time only when asked anew"
         task.cancel()
 
 
@@ -359,14 +413,18 @@ async def test_scores_come_back_once_and_are_taken_along(tmp_path: Path) -> None
 
 async def test_who_is_waited_for_longer_is_not_given_up(tmp_path: Path) -> None:
     """Neither by the client nor by the process, where the work has not begun when the first time is over."""
+    hold = Hold(tmp_path)
     async with compressor(tmp_path) as (client, _):
-        patience = Patience.of(0.2)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(shortened(client, "sleep 0.5"))
-            await asyncio.sleep(0.05)
+            tasks.create_task(shortened(client, hold.text))
+            await hold.begun()
+            patience = Patience.of(0.5)
             waiting = tasks.create_task(client.compress(job("abcd"), patience))
             await asyncio.sleep(0)
-            patience.prolong(patience.ends + 20)
+            patience.prolong(patience.ends + 60)
+            await heard(tmp_path)
+            assert await refusal(client, "xy", deadline_s=0.5) == "deadline", "the first time is over by now"
+            hold.end()
         assert waiting.result().outcome.text == "ab"
 
 
