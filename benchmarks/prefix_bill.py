@@ -5,8 +5,9 @@
 
 Conversations of a dozen sorts, made of real texts (`benchmarks.real_texts`), go through the real
 rewriter in this process; a simulated provider (`tests/fakes/prefix_cache.py`) bills them by the
-rules of each. Bills are of input, in tokens at the full price. The picture shows one chat turn by
-turn, and what it costs where its history is shortened anew in every turn.
+rules of each. Documents are shortened by `frequency` in place of the default method. Bills are of
+input, in tokens at the full price. The picture shows one chat turn by turn, and what it costs where
+its history is shortened anew in every turn.
 """
 
 import argparse
