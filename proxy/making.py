@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from elision.compressors.base import Identity, Job, Method, Outcome, Result
 from elision.proxy import values
@@ -17,10 +17,11 @@ from elision.proxy.cache import Keys, pack, unpack
 from elision.proxy.leases import LEAST_S, Lease
 from elision.proxy.pace import Pace, size_of
 from elision.proxy.patience import Patience
-from elision.proxy.store import Store
+from elision.proxy.store import SCOPE_BYTES, Store
 from elision.proxy.wire import Refusal
 from elision.proxy.worker import CompressorUnavailableError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _PACKED_ON_LOOP_BYTES = 64 * 1024
@@ -54,7 +55,9 @@ class CompressorAccess(Protocol):
         """Return a prepared method's identity, or raise `CompressorUnavailableError`."""
         ...
 
-    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+    async def compress(
+        self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"", whose: bytes = b""
+    ) -> Result:
         """Return what becomes of a text, or raise `CompressorUnavailableError`."""
         ...
 
@@ -79,9 +82,9 @@ class Means:
     figures: Counter[Figure] = field(default_factory=Counter)
     paces: dict[tuple[Method, bool], Pace] = field(default_factory=lambda: defaultdict(Pace))
 
-    def found(self, value: bytes | None, job: Job, identity: Identity) -> Outcome | None:
+    async def found(self, value: bytes | None, job: Job, identity: Identity) -> Outcome | None:
         """Return the outcome that a value of the store is; what is none of this job's is counted."""
-        outcome = unpack(value, job, identity) if value else None
+        outcome = await _aside(len(value), unpack, value, job, identity) if value else None
         if outcome is not None:
             self.figures[Figure.OUTCOME_HITS] += 1
         elif value:
@@ -131,14 +134,14 @@ class Making:
         if self.means.is_shared and expected_s >= LEAST_S and not self.is_spoilt:
             self._lease = Lease(self.means.store, self.keys.lease, self.keys.outcome, expected_s)
             value = await self._lease.settle(patience, lambda: self._count(Figure.LEASE_WAITS))
-            if outcome := self.means.found(value, self.job, self.identity):
+            if outcome := await self.means.found(value, self.job, self.identity):
                 return Made(outcome, cached=True)
             self.is_spoilt = value is not None
         self._count(Figure.SCORE_HITS if scores else Figure.MISSES)
         begun = time.monotonic()
         try:
             result = await self.means.compressor.compress(
-                self.job, patience, beside=self.beside, scores=scores
+                self.job, patience, beside=self.beside, scores=scores, whose=self.keys.outcome[:SCOPE_BYTES]
             )
         except CompressorUnavailableError as error:
             return Made(None, error.reason)
@@ -154,9 +157,10 @@ class Making:
     async def keep(self, made: Made | None) -> None:
         """Write what was made, unless something is there by now, and let others have the lease."""
         if made is not None and made.outcome is not None and not made.cached:
-            items = {self.keys.outcome: pack(made.outcome, self.job.text)}
+            text = self.job.text
+            items = {self.keys.outcome: await _aside(len(text), pack, made.outcome, text)}
             if made.scores and self.keys.scores:
-                items[self.keys.scores] = await _aside(values.pack, made.scores)
+                items[self.keys.scores] = await _aside(len(made.scores), values.pack, made.scores)
             await self.means.store.put_many(items, self.means.ttl_s, only_new=not self.is_spoilt)
         if self._lease is not None:
             await self._lease.release()
@@ -165,7 +169,7 @@ class Making:
         """Return the scores that are known, b"" if none."""
         if not self.known:
             return b""
-        content = await _aside(values.unpack, self.known)
+        content = await _aside(len(self.known), values.unpack, self.known)
         if content is None:
             self._spoilt()
         return content or b""
@@ -178,8 +182,8 @@ class Making:
         self.means.figures[figure] += 1
 
 
-async def _aside(work: Callable[[bytes], T], data: bytes) -> T:
+async def _aside(size: int, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     """Press or unpress: what is large, in a thread."""
-    if len(data) <= _PACKED_ON_LOOP_BYTES:
-        return work(data)
-    return await asyncio.to_thread(work, data)
+    if size <= _PACKED_ON_LOOP_BYTES:
+        return work(*given, **named)
+    return await asyncio.to_thread(work, *given, **named)

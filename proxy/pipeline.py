@@ -120,7 +120,7 @@ class Pipeline:
                 fates[index] = Fate(decision, None, error.reason)
         values = await self._fetched([one.keys for one in asked.values()], known, max(ends, default=begun))
         for index, one in asked.items():
-            outcome = self._means.found(values.get(one.keys.outcome), one.job, one.identity)
+            outcome = await self._found(one, values.get(one.keys.outcome), ends[index])
             if outcome is not None:
                 fates[index] = _fate(decisions[index], outcome, cached=True)
         missing = [index for index in asked if index not in fates]
@@ -156,6 +156,13 @@ class Pipeline:
                     found = await self._means.store.get_many(missing)
                     values.update(zip(missing, found, strict=True))
         return values
+
+    async def _found(self, asked: _Asked, value: bytes | None, ends: float) -> Outcome | None:
+        """Return what a value says, unless that takes until after `ends`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(ends - time.monotonic(), 0.0)):
+                return await self._means.found(value, asked.job, asked.identity)
+        return None
 
     def _making(self, asked: _Asked, values: Mapping[bytes, bytes | None], beside: int) -> Making:
         is_spoilt = bool(values.get(asked.keys.outcome))

@@ -52,6 +52,7 @@ class Compress(msgspec.Struct, tag="compress", frozen=True):
     Attributes:
         beside: tokens of other texts that the same request asks for at the same time, about.
         scores: the text's, packed as they came back once; b"": they are to be found.
+        whose: equal jobs of one owner are one piece of work; of two owners they are two.
     """
 
     id: int
@@ -59,6 +60,7 @@ class Compress(msgspec.Struct, tag="compress", frozen=True):
     deadline_s: float
     beside: int = 0
     scores: bytes = b""
+    whose: bytes = b""
 
 
 class Prolong(msgspec.Struct, tag="prolong", frozen=True):

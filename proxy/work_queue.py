@@ -5,8 +5,9 @@ one another's size. Texts of one method are taken together up to what is done in
 a second, so that nothing runs long while something urgent waits. Who comes first: an order counts
 from the moment at which it and those beside it would be done if they were alone, or from the last
 chance to begin, whichever is sooner; so short requests pass long ones, long ones are not passed for
-ever, and none that can still be met is missed for one that can wait. Equal jobs, whoever sends
-them, are one piece of work: who comes later joins, and all hear the answer.
+ever, and none that can still be met is missed for one that can wait. Equal jobs of one owner,
+whichever worker sends them, are one piece of work: who comes later joins, and all hear the answer.
+Another owner's is another piece: the time of an answer must not tell what others have sent.
 `elision.proxy.pace` says how long things take. Nothing here runs anything. Safe for several threads.
 """
 
@@ -81,6 +82,11 @@ class Order:
     def __post_init__(self) -> None:
         """Measure the text."""
         self.size = size_of(self.question.job.text)
+
+    @property
+    def name(self) -> tuple[bytes, Job]:
+        """What equal orders have in common: the job, and whose it is."""
+        return self.question.whose, self.question.job
 
     @property
     def work(self) -> Work:
@@ -170,11 +176,13 @@ class WorkQueue:
         self._changed = threading.Condition()
         self._orders: list[Order] = []
         self._preparations: list[Preparation] = []
-        self._leads: dict[Job, Order] = {}
+        self._leads: dict[tuple[bytes, Job], Order] = {}
         self._paces: dict[Work, Pace] = defaultdict(Pace)
         self._tried: dict[Work, float] = {}
         self._busy_until = 0.0
         self._running = 0
+        self._underway: Batch | None = None
+        self._passed_before = float("-inf")
         self._last_arrival = float("-inf")
         self._crowded = False
 
@@ -191,7 +199,7 @@ class WorkQueue:
             self._crowded = now - self._last_arrival < GATHER_S
             self._last_arrival = now
             order.urgency = self._urgency(order)
-            lead = self._leads.get(order.question.job)
+            lead = self._leads.get(order.name)
             if lead is not None and lead.wanted(now):
                 return self._join(lead, order, now)
             refusal = self._refusal(order, now)
@@ -213,7 +221,9 @@ class WorkQueue:
     def done(self, order: Order, result: Result) -> None:
         """Answer an order that ran, and all that joined it."""
         for one in self._finished(order):
-            one.done(result)
+            # Scores for one who had them would say that his could not be read.
+            spare = one.question.scores and not order.question.scores
+            one.done(Result(result.outcome) if spare else result)
 
     def fail(self, order: Order, reason: Refusal, detail: str = "") -> None:
         """Answer an order that failed, and all that joined it."""
@@ -241,14 +251,16 @@ class WorkQueue:
                 self._gather()
                 batch = self._batch()
                 if batch is not None:
+                    self._underway = batch
                     return batch
 
     def take_before(self, urgency: float) -> Batch | None:
-        """Return a short batch that is more urgent than what runs now, if there is one."""
+        """Return a short batch that is more urgent than what runs, which thus gives way, if any."""
         with self._changed:
+            self._passed_before = urgency
             self._bury()
             first = next(iter(self._orders), None)
-            if first is None or first.urgency >= urgency or first.size > self._room(first.work):
+            if first is None or not self._passes(first):
                 return None
             return self._batch()
 
@@ -258,6 +270,8 @@ class WorkQueue:
             if whole:
                 self._paces[batch.work].learn(batch.tokens, seconds)
             self._running -= 1
+            if not self._running:
+                self._underway, self._passed_before = None, float("-inf")
             # What was put aside for this batch ends as much later.
             self._busy_until = self._busy_until + seconds - batch.expected_s if self._running else 0.0
 
@@ -268,7 +282,7 @@ class WorkQueue:
             return {work.method: 10_000 / seconds for work, seconds in known.items() if seconds}
 
     def _insert(self, order: Order) -> None:
-        self._leads[order.question.job] = order
+        self._leads[order.name] = order
         insort(self._orders, order, key=lambda waiting: waiting.urgency)
         self._changed.notify()
 
@@ -300,8 +314,8 @@ class WorkQueue:
             return everybody
 
     def _forget(self, order: Order) -> None:
-        if self._leads.get(order.question.job) is order:
-            del self._leads[order.question.job]
+        if self._leads.get(order.name) is order:
+            del self._leads[order.name]
 
     def _urgency(self, order: Order) -> float:
         whole_s = self._seconds({order.work: order.size + order.question.beside})
@@ -327,7 +341,12 @@ class WorkQueue:
         without = _sizes(self._orders[:place])
         within = defaultdict(int, without)
         within[order.work] += order.size
-        if running_s + self._seconds(within) > order.expires - now:
+        whole_s = self._seconds(within)
+        passes = all(map(self._passes, (*self._orders[:place], order)))
+        if whole_s + (0.0 if passes else running_s) > order.expires - now:
+            return False
+        underway = self._underway.orders if passes and self._underway else ()
+        if any(running_s <= other.expires - now < running_s + whole_s for other in underway):
             return False
         for other in self._orders[place:]:
             without[other.work] += other.size
@@ -336,6 +355,10 @@ class WorkQueue:
             if self._seconds(without) <= left_s < self._seconds(within):
                 return False
         return True
+
+    def _passes(self, order: Order) -> bool:
+        """Whether an order would be done in the next break of what runs, which is known to have some."""
+        return order.urgency < self._passed_before and order.size <= self._room(order.work)
 
     def _running_s(self, now: float) -> float:
         """Return how long what runs will go on, as far as is known."""

@@ -104,7 +104,9 @@ class CompressorClient:
             Refusal.COMPRESSOR_CRASHED if self._crashed else Refusal.COMPRESSOR_STARTING
         )
 
-    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+    async def compress(
+        self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"", whose: bytes = b""
+    ) -> Result:
         """Return what becomes of a text.
 
         Args:
@@ -112,13 +114,14 @@ class CompressorClient:
             patience: until when somebody waits; it may be prolonged meanwhile.
             beside: tokens of other texts that are asked for at the same time, as `size_of` estimates.
             scores: of the text, packed as they came back once; b"" for none.
+            whose: who may share the work, and the time that it takes, with others of the same.
 
         Raises:
             CompressorUnavailableError: with the reason, at the latest when patience is over.
         """
         if patience.left_s <= 0:
             raise CompressorUnavailableError(Refusal.DEADLINE)
-        question = Compress(next(self._ids), job, patience.left_s, beside, scores)
+        question = Compress(next(self._ids), job, patience.left_s, beside, scores, whose)
         try:
             async with asyncio.timeout(patience.left_s) as limit:
                 with patience.heard_by(lambda: self._prolong(question.id, patience, limit)):

@@ -196,7 +196,9 @@ class Halving:
     def identity(self, method: Method) -> Identity:
         return Identity("halving")
 
-    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+    async def compress(
+        self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"", whose: bytes = b""
+    ) -> Result:
         return Result(Outcome(job.text[: len(job.text) // 2], 2, 1, (), "halve", "halving"))
 
 

@@ -49,7 +49,9 @@ class Cutting:
     def identity(self, method: Method) -> Identity:
         return Identity(method.name)
 
-    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+    async def compress(
+        self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"", whose: bytes = b""
+    ) -> Result:
         words = job.text.split(" ")
         rate, tokens = job.target.rate, job.target.tokens
         keep = tokens if tokens is not None else int(len(words) * (1.0 if rate is None else rate))

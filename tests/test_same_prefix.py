@@ -68,7 +68,9 @@ class Telling:
     def identity(self, method: Method) -> Identity:
         return Identity("telling")
 
-    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+    async def compress(
+        self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"", whose: bytes = b""
+    ) -> Result:
         digest = hashlib.sha256(repr((job.text, job.method, job.target)).encode()).hexdigest()
         text = f"<{digest[:10]}> {job.text[:20]} {job.text[-20:]}"
         return Result(Outcome(text, 1000, 10, (), job.method.name, "telling"))

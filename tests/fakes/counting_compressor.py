@@ -25,7 +25,9 @@ class CountingCompressor:
     def identity(self, method: Method) -> Identity:
         return self.engine.prepare(method)
 
-    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+    async def compress(
+        self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"", whose: bytes = b""
+    ) -> Result:
         self.asked[job.text] += 1
         await asyncio.sleep(self.slow_s)
         await self._wait(patience)

@@ -24,7 +24,9 @@ class Halving:
             raise CompressorUnavailableError(self.unavailable)
         return Identity(f"{method.name}:{self.version}")
 
-    async def compress(self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"") -> Result:
+    async def compress(
+        self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"", whose: bytes = b""
+    ) -> Result:
         self.asked.append(job)
         if self.slow_s > patience.left_s:
             await asyncio.sleep(patience.left_s)

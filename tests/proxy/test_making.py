@@ -1,15 +1,16 @@
 """What nobody has is made once, among machines too; what is kept can be used, or is as if it were not."""
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 
-from elision.compressors.base import Job, Method, Target
+from elision.compressors.base import Job, Method, Outcome, Target
 from elision.proxy import values
-from elision.proxy.cache import keys_of, unpack
+from elision.proxy.cache import keys_of, pack, unpack
 from elision.proxy.leases import LEAST_S
 from elision.proxy.making import Figure, Made, Making, Means
 from elision.proxy.pace import size_of
@@ -203,3 +204,22 @@ async def test_large_scores_are_pressed_aside_and_come_back() -> None:
     assert len(made.scores) > 64 * 1024
     again = await making(means, job, store.get(work.keys.scores)).make(Patience.of(60))
     assert (again.outcome, again.scores) == (made.outcome, b"")
+
+
+async def test_large_outcomes_are_pressed_aside_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Megabytes that are made of no ranges would hold up all other requests."""
+    threads: set[int] = set()
+
+    def noting(outcome: Outcome, original: str) -> bytes:
+        threads.add(threading.get_ident())
+        return pack(outcome, original)
+
+    monkeypatch.setattr("elision.proxy.making.pack", noting)
+    store, compressor = MemoryStore(1 << 24), free()
+    means = Means(store, compressor, 60)
+    rows = ", ".join(f'{{"id":  {number}}}' for number in range(20_000))
+    work = making(means, Job(f"[{rows}]", Method("lossless"), Target()))
+    made = await kept(work)
+    assert made.outcome is not None
+    assert threading.get_ident() not in threads
+    assert await means.found(store.get(work.keys.outcome), work.job, work.identity) == made.outcome

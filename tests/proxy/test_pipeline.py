@@ -153,7 +153,7 @@ async def test_what_is_done_in_time_counts_whatever_becomes_of_the_others() -> N
 
     class Picky(Halving):
         async def compress(
-            self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b""
+            self, job: Job, patience: Patience, *, beside: int = 0, scores: bytes = b"", whose: bytes = b""
         ) -> Result:
             sizes.append((len(job.text), beside))
             if job.text.startswith("x"):

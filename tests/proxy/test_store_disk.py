@@ -155,7 +155,7 @@ async def test_a_hanging_disk_costs_one_request_its_patience(
 async def test_a_reader_who_leaves_early_leaves_no_hanging_disk_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Deadlines are often shorter than the patience with a disk; a read that hangs is overdue all the same."""
+    """Deadlines are often shorter than the patience with a disk; what hangs is overdue all the same."""
     disk = store(tmp_path, patience_s=0.05)
     hangs = threading.Event()
 
