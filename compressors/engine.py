@@ -62,7 +62,8 @@ class Engine:
         compressor.compress([_WARM_UP], [Target(rate=0.5)])
         if isinstance(compressor, Extractive):
             return compressor.identity
-        return Identity(compressor.fingerprint)
+        # Whoever does not say is thought to read it: a needless miss rather than another question's outcome.
+        return Identity(compressor.fingerprint, reads_question=getattr(compressor, "reads_question", True))
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Return one outcome for each job, in their order; equal jobs are done once.

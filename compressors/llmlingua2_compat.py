@@ -148,6 +148,8 @@ class Compat:
         self._force = frozenset(self._options.force_tokens)
         self._begins = self._force | frozenset(self._marks.values())
 
+    reads_question = False
+
     @property
     def fingerprint(self) -> str:
         return f"{NAME}-compat/{_VERSION} {self._options!r} weights={self._classifier.fingerprint}"

@@ -52,6 +52,8 @@ class Lossless:
         self._counters = counters
         self._rules = rules or Rules()
 
+    reads_question = False
+
     @property
     def fingerprint(self) -> str:
         return f"{NAME}/{_VERSION} inner_json={self._rules.inner_json:d} repeats={self._rules.repeats:d}"

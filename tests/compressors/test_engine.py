@@ -215,3 +215,8 @@ def test_a_changed_rate_with_known_scores_gives_what_reading_anew_gives(tmp_path
         assert [result.outcome for result in known] == engine.run(jobs)
         assert {result.scores for result in known} == {b""}
         assert first.scores
+
+
+def test_only_methods_that_read_the_question_depend_on_it() -> None:
+    """A document that was made smaller without loss is found again under another question."""
+    assert not Engine().prepare(Method("lossless")).reads_question
