@@ -92,7 +92,7 @@ class Answer:
         return next((value for found, value in self.headers if found.lower() == name.lower()), "")
 
 
-async def raw_exchange(port: int, request: bytes, timeout_s: float = 5.0) -> Answer:
+async def raw_exchange(port: int, request: bytes, timeout_s: float = 60.0) -> Answer:
     """Send raw bytes, half-close nothing, read until the response is complete or the peer closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from fakes.running import Answer, raw_exchange, request_bytes
 
+PATIENCE_S = 120.0
+"""What a busy machine may take for anything at all: starting, preparing methods, ending."""
+
 
 @dataclass
 class Served:
@@ -27,18 +30,18 @@ class Served:
     async def post(self, path: str, body: bytes) -> Answer:
         """Send one JSON body over a connection of its own."""
         headers = [("Content-Type", "application/json"), ("Connection", "close")]
-        return await raw_exchange(self.port, request_bytes("POST", path, headers, body), timeout_s=30)
+        return await raw_exchange(self.port, request_bytes("POST", path, headers, body))
 
     async def until_ready(self) -> None:
         """Wait until `/elision/ready` says so."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while (await self.get("/elision/ready")).status != 200:
                 await asyncio.sleep(0.05)
 
     async def stop(self) -> int:
         """Ask it to end; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.process.wait()
 
 
@@ -51,7 +54,7 @@ async def served(*arguments: str) -> AsyncIterator[Served]:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_read_log(running))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while not running.port and process.returncode is None:
                     await asyncio.sleep(0.02)
             yield running

@@ -14,7 +14,7 @@ import pytest
 
 from fakes.raw_upstream import RawUpstream, Received, chunk
 from fakes.running import request_bytes
-from fakes.serving import Served, descendants, served
+from fakes.serving import PATIENCE_S, Served, descendants, served
 from fakes.tidy import BODY, POLICY, ROWS, echo, policies
 
 
@@ -61,10 +61,10 @@ async def test_the_official_client_gets_a_shorter_prompt_through_and_hits_the_se
 
 
 async def test_a_killed_or_frozen_compressor_costs_the_saving_only(tmp_path: Path) -> None:
-    """The call succeeds, within the policy's deadline and the upstream's time."""
+    """The call succeeds when the policy's deadline is over, or at once; soon texts are shortened again."""
     (tmp_path / "p").mkdir()
     folder = policies(tmp_path / "p")
-    (tmp_path / "p" / "default.yaml").write_text(POLICY.replace("deadline_s: 5", "deadline_s: 0.3"))
+    (tmp_path / "p" / "default.yaml").write_text(POLICY.replace("deadline_s: 5", "deadline_s: 3"))
     async with (
         RawUpstream(echo) as upstream,
         served("--upstream", upstream.url, "--policies", folder) as running,
@@ -74,14 +74,16 @@ async def test_a_killed_or_frozen_compressor_costs_the_saving_only(tmp_path: Pat
         frozen = await running.post("/v1/chat/completions", BODY)
         os.kill(compressor_pid(running), signal.SIGKILL)
         killed = await running.post("/v1/chat/completions", BODY.replace(b"many", b"few"))
-        await asyncio.sleep(0.3)
-        await running.until_ready()
-        recovered = await running.post("/v1/chat/completions", BODY.replace(b"many", b"great"))
+        async with asyncio.timeout(PATIENCE_S):
+            recovered, number = killed, 0
+            while recovered.value("x-elision-bypass"):
+                number += 1  # what was sent once for a prompt is sent for it again
+                recovered = await running.post("/v1/chat/completions", BODY.replace(b"many", b"%d" % number))
     assert [got.status for got in (frozen, killed, recovered)] == [200, 200, 200]
     assert frozen.value("x-elision-bypass") == "deadline"
     assert killed.value("x-elision-bypass") in ("compressor_crashed", "compressor_starting")
-    assert recovered.value("x-elision-bypass") == ""
-    assert [len(request.body) < len(BODY) - 1000 for request in upstream.received] == [False, False, True]
+    shortened = [len(request.body) < len(BODY) - 1000 for request in upstream.received]
+    assert [*shortened[:2], shortened[-1]] == [False, False, True]
 
 
 async def test_a_stream_under_way_is_finished_before_the_end() -> None:
@@ -100,7 +102,7 @@ async def test_a_stream_under_way_is_finished_before_the_end() -> None:
         await reader.readuntil(b"first")
         running.process.send_signal(signal.SIGTERM)
         told_to_stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert b"last\r\n0\r\n\r\n" in await reader.read()
             assert await running.process.wait() == 0
         writer.close()
@@ -146,7 +148,7 @@ async def test_a_tokenizer_that_cannot_be_read_keeps_the_proxy_from_being_ready(
             *("--settings", str(settings)),
         ) as running,
     ):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not (said := json.loads((await running.get("/elision/ready")).body))["tokenizers"]:
                 await asyncio.sleep(0.05)
         got = await running.post("/v1/chat/completions", BODY)

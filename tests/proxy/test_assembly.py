@@ -7,15 +7,11 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from elision.proxy.teams import fingerprint
 from fakes.raw_upstream import RawUpstream
 from fakes.running import Answer, raw_exchange, request_bytes
-from fakes.serving import Served, descendants, served
+from fakes.serving import PATIENCE_S, Served, descendants, served
 from fakes.tidy import BODY, POLICY, echo
-
-pytestmark = pytest.mark.timeout(120)
 
 KEEPING = "name: keeping\nrules: []\n"
 
@@ -25,7 +21,7 @@ async def ask(
 ) -> Answer:
     """Send the prompt that POLICY shortens."""
     pairs = [("Content-Type", "application/json"), ("Connection", "close"), *headers]
-    return await raw_exchange(running.port, request_bytes("POST", path, pairs, body), timeout_s=30)
+    return await raw_exchange(running.port, request_bytes("POST", path, pairs, body))
 
 
 async def readiness(running: Served) -> dict[str, object]:
@@ -38,7 +34,7 @@ async def until_policy(running: Served, name: str) -> Answer:
 
     Each time in other words: what was sent for a prompt is sent for it again, whatever has changed.
     """
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             other = BODY.replace(b"How many rows", b"At %d: how many rows" % time.monotonic_ns())
             got = await ask(running, body=other)
@@ -97,7 +93,7 @@ async def test_a_changed_policy_applies_without_a_restart(tmp_path: Path) -> Non
         file.write_text(POLICY)
         await until_policy(running, "tidy@")
         file.write_text(POLICY + "modus: enforce\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not (told := await readiness(running))["refused"]:
                 await asyncio.sleep(0.05)
         assert (await ask(running)).value("x-elision-policy").startswith("tidy@")
@@ -118,7 +114,7 @@ async def test_a_hangup_reads_the_policies_again(tmp_path: Path) -> None:
     ):
         await running.until_ready()
         running.process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await readiness(running))["loads"] != 2:
                 await asyncio.sleep(0.02)
         assert (await ask(running)).status == 200
@@ -138,7 +134,7 @@ async def test_workers_follow_too_and_a_new_one_begins_with_the_last_good_polici
         for _ in range(6):
             await until_policy(running, "tidy@")
         file.write_text("broken: [")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while len([line for line in running.log if "Policies stay as they were" in line]) < 3:
                 await asyncio.sleep(0.05)
         workers = {
@@ -146,7 +142,7 @@ async def test_workers_follow_too_and_a_new_one_begins_with_the_last_good_polici
         }
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while not await answers(running):
                 await asyncio.sleep(0.1)
         assert (await until_policy(running, "tidy@")).status == 200
@@ -156,7 +152,7 @@ async def test_a_hangup_without_policies_is_told_and_ends_nothing() -> None:
     """There is nothing to read again."""
     async with RawUpstream(echo) as upstream, served("--upstream", upstream.url) as running:
         running.process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not any("SIGHUP" in line for line in running.log):
                 await asyncio.sleep(0.02)
         assert (await ask(running)).status == 200
