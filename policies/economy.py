@@ -41,11 +41,14 @@ class Outlook:
         terms: of the model that reads it.
         turns: further requests that begin with this one's prompt.
         growth: tokens by which each is longer than the one before it.
+        doubt: tokens of every prompt that are counted, and may not be there: what is beside texts (tools,
+            schemas) is guessed by its length.
     """
 
     terms: PrefixTerms
     turns: int
     growth: int = 0
+    doubt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +211,13 @@ def at_cliff(before: int, after: int, outlook: Outlook) -> bool:
 
     Where it does not, `restored` and `aimed` change nothing; asking takes microseconds.
     """
-    low, high = _low(outlook.terms), _high(outlook.terms)
+    low, high = _low(outlook.terms), _high(outlook)
     return after < before and after < high and before + outlook.turns * outlook.growth >= low
 
 
 def is_cached(tokens: int, terms: PrefixTerms) -> bool:
     """Whether a prompt of so many tokens, by our count, is surely not below the provider's minimum."""
-    return tokens >= _high(terms)
+    return tokens >= _high(Outlook(terms, 0))
 
 
 def is_uncached(tokens: int, outlook: Outlook) -> bool:
@@ -242,7 +245,7 @@ def restored(savings: Sequence[int], before: int, outlook: Outlook) -> Restored:
     if not at_cliff(before, after, outlook):
         return Restored((), _clear(before, after, outlook))
     choices = {after: (), before: tuple(index for index, saving in enumerate(savings) if saving)}
-    for total in _crossings(_high(outlook.terms), after, before, outlook):
+    for total in _crossings(_high(outlook), after, before, outlook):
         indices = _least_above(savings, total - after)
         choices.setdefault(after + sum(savings[index] for index in indices), indices)
     sent = _cheapest(list(choices), before, outlook)
@@ -257,7 +260,7 @@ def aimed(before: int, after: int, outlook: Outlook) -> Verdict:
     """
     if not at_cliff(before, after, outlook):
         return _clear(before, after, outlook)
-    aim = ceil(outlook.terms.minimum * (1 + AIM))
+    aim = ceil(outlook.terms.minimum * (1 + AIM)) + outlook.doubt
     totals = [after, *_crossings(aim, after, before, outlook)]
     return _ruled(before, after, _cheapest(totals, before, outlook), outlook)
 
@@ -390,12 +393,12 @@ def _is_safe(total: int, before: int, outlook: Outlook) -> bool:
 def _assumed(prompts: Sequence[int], outlook: Outlook) -> Iterator[Outlook]:
     """Yield the outlook with each minimum that may be the true one, by our count.
 
-    Our count errs alike for all prompts of a conversation, so the minimum is one number for all, and
-    it may lie anywhere between `_low` and `_high`. Bills change only where it passes one of the
-    prompts.
+    Our count errs alike for all prompts of a conversation, in what is doubted of it too, so the minimum
+    is one number for all, and it may lie anywhere between `_low` and `_high`. Bills change only where it
+    passes one of the prompts.
     """
     terms = outlook.terms
-    low, high = _low(terms), _high(terms)
+    low, high = _low(terms), _high(outlook)
     grown = (turn * outlook.growth for turn in range(outlook.turns + 1))
     passed = {tokens + more + 1 for more in grown for tokens in prompts}
     for minimum in {low, terms.minimum, high, *(place for place in passed if low < place < high)}:
@@ -443,9 +446,10 @@ def _low(terms: PrefixTerms) -> int:
     return ceil(terms.minimum * (1 - ERROR))
 
 
-def _high(terms: PrefixTerms) -> int:
+def _high(outlook: Outlook) -> int:
     """Return from how many tokens by our count a prompt surely is cached."""
-    return ceil(terms.minimum * (1 + ERROR))
+    minimum = outlook.terms.minimum
+    return ceil(minimum * (1 + ERROR)) + outlook.doubt if minimum else 0
 
 
 def _feared(outlook: Outlook) -> Outlook:
@@ -455,7 +459,7 @@ def _feared(outlook: Outlook) -> Outlook:
 
 def _proven(outlook: Outlook) -> Outlook:
     """Return the terms by which what we send costs most."""
-    return replace(outlook, terms=replace(outlook.terms, minimum=_high(outlook.terms)))
+    return replace(outlook, terms=replace(outlook.terms, minimum=_high(outlook)))
 
 
 def _tokens(bill: Fraction) -> str:

@@ -62,7 +62,7 @@ class Chains:
         seed = _seed(body, origin)
         raw = memoryview(body.raw)
         first = messages[0]
-        begun = hashlib.sha256(seed)
+        begun = hashlib.sha256(seed + hashlib.sha256(body.thread).digest())
         begun.update(raw[first.start : first.end])
         # What the model reads first may stand last in the body: instructions after the input.
         at = min(first.end, messages[1].start) if len(messages) > 1 else first.end
@@ -97,8 +97,11 @@ def last_answer(messages: Sequence[Message]) -> int:
 
 def _digests(body: Body, last: bytes, done: int, end: int) -> Iterator[bytes]:
     """Yield the digests up to `end` messages, after a chain of `done` bytes that ends with `last`."""
-    raw = body.raw
-    for message in body.messages[done // DIGEST_BYTES : end]:
+    raw, first = body.raw, done // DIGEST_BYTES
+    for number, message in enumerate(body.messages[first:end], first):
+        # A client repeats its instructions with each response that it goes on from: they stay the same.
+        if number == 1 and _instructs(body):
+            last += body.thread
         told = msgspec.json.format(raw[message.start : message.end], indent=-1)
         last = hashlib.sha256(last + told).digest()[:DIGEST_BYTES]
         yield last
@@ -109,5 +112,12 @@ def _seed(body: Body, origin: Origin) -> bytes:
     # What a string by itself is, is not in its bytes: instructions are told from input by their role.
     first = body.messages[0]
     bare = first.role if body.raw.startswith(b'"', first.start) else ""
-    told = (body.endpoint, origin.upstream, origin.model, origin.rate, origin.apart, body.thread, bare)
+    thread = b"" if _instructs(body) else body.thread
+    told = (body.endpoint, origin.upstream, origin.model, origin.rate, origin.apart, thread, bare)
     return hashlib.sha256(msgspec.msgpack.encode(told)).digest()[:DIGEST_BYTES]
+
+
+def _instructs(body: Body) -> bool:
+    """Whether a body begins with instructions, which are no part of what the provider keeps."""
+    first = body.messages[0]
+    return first.role == "system" and body.raw.startswith(b'"', first.start)

@@ -74,10 +74,11 @@ class PrefixGuard:
 
         Nor is there one where what was sent before is above the minimum by itself. Where unknown
         history is compressed there is none, by its author's word; and there what is decided about a
-        turn must not depend on the others, lest a lost ledger changes it.
+        turn must not depend on the others, lest a lost ledger changes it. A prompt of which the provider
+        keeps the beginning (`previous_response_id`) is larger than what is seen of it.
         """
         history = planned.policy.history
-        is_unwanted = history.compress_unknown or not history.expected_turns
+        is_unwanted = history.compress_unknown or not history.expected_turns or bool(planned.body.thread)
         return cls(planned, sent, is_unwanted or is_cached(sum(sent.values()), planned.terms))
 
     def given_back(self, recalled: Recalled) -> dict[int, Made]:
@@ -166,9 +167,13 @@ def prefix_tokens(planned: Planned, sent: Mapping[int, int], number: int) -> int
         if segment.message < number and not segment.tag and segment.message not in sent
     )
     texts += sum(tokens for message, tokens in sent.items() if message < number)
+    return texts + _beside(planned) + MESSAGE_TOKENS * number
+
+
+def _beside(planned: Planned) -> int:
+    """Return about how many tokens of a prompt are no texts: of tools and schemas, and what calls tools."""
     others = planned.body.others
-    beside = planned.facts.other_tokens or sum(end - start for start, end in others) // _BYTES_OF_A_TOKEN
-    return texts + beside + MESSAGE_TOKENS * number
+    return planned.facts.other_tokens or sum(end - start for start, end in others) // _BYTES_OF_A_TOKEN
 
 
 def outlook_of(planned: Planned, sent: Mapping[int, int], turns: int | None = None) -> Outlook:
@@ -183,7 +188,9 @@ def outlook_of(planned: Planned, sent: Mapping[int, int], turns: int | None = No
     fresh = sum(s.tokens for s in planned.segments if s.turn and not s.tag and s.message not in sent)
     said = fresh + sum(tokens for message, tokens in sent.items() if message in later)
     expected = planned.policy.history.expected_turns if turns is None else turns
-    return Outlook(planned.terms, expected, (said + MESSAGE_TOKENS * len(later)) // last if last else 0)
+    growth = (said + MESSAGE_TOKENS * len(later)) // last if last else 0
+    # Providers may write tools in half as many tokens as their JSON has.
+    return Outlook(planned.terms, expected, growth, _beside(planned) // 2)
 
 
 def foreseen(planned: Planned, turns: int | None = None) -> Verdict:

@@ -39,6 +39,8 @@ def report_with(
         unknown: messages that go out as they came because nobody knows how they went out before.
     """
     messages, plan = settled.messages, planned.plan
+    # Another request of the conversation may have been quicker with what nobody knew.
+    unknown = set(unknown) & set(settled.new)
     uncounted = [d for d in plan.decisions if _is_uncounted(settled, d)]
     others = made_of(plan, left_alone(uncounted), ())
     counted = [known.entry.figures for known in messages.values()]
@@ -98,10 +100,6 @@ def _is_uncounted(settled: Settled, decision: Decision) -> bool:
 
 
 def _prefix(settled: Settled, unknown: Collection[int]) -> tuple[str, ...]:
-    new = len(settled.new)
-    counts = (
-        ("replayed", len(settled.messages) - new),
-        ("new", new - len(unknown)),
-        ("unknown", len(unknown)),
-    )
+    new, others = len(settled.new), len(unknown)
+    counts = (("replayed", len(settled.messages) - new), ("new", new - others), ("unknown", others))
     return tuple(f"{name}={count}" for name, count in counts if count or name != "unknown")

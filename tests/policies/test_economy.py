@@ -141,6 +141,22 @@ def test_the_bill_with_us_is_never_above_the_bill_without(
     assert all(bill <= other for bill, other in zip(mine, others, strict=True))
 
 
+@given(
+    st.lists(st.integers(0, 25), max_size=5), st.integers(0, 40), outlook_of, st.integers(0, 30), st.data()
+)
+def test_nor_is_it_where_tools_are_less_than_they_were_guessed_to_be(
+    savings: list[int], rest: int, outlook: Outlook, doubt: int, data: st.DataObject
+) -> None:
+    """Whatever part of what is doubted is not there, before and after anything is compressed."""
+    before = rest + doubt + sum(savings)
+    doubting = replace(outlook, doubt=doubt)
+    aim = aimed(before, before - sum(savings), doubting).sent
+    missing = data.draw(st.integers(0, doubt))
+    for sent in (aim, restored(savings, before, doubting).verdict.sent):
+        mine, others = (running_bill(tokens - missing, 0, outlook) for tokens in (sent, before))
+        assert all(bill <= other for bill, other in zip(mine, others, strict=True))
+
+
 @given(st.lists(st.integers(0, 25), max_size=5), st.integers(0, 60), terms_of, turns_of)
 def test_what_is_taken_back_is_the_best_of_all_choices(
     savings: list[int], rest: int, terms: PrefixTerms, turns: int

@@ -116,11 +116,23 @@ def test_what_the_provider_keeps_of_a_conversation_names_it() -> None:
     assert of(json.dumps(null).encode(), Endpoint.RESPONSES) == told[:1]
 
 
+def test_instructions_have_one_name_whatever_response_they_go_on_from() -> None:
+    """They are sent anew with each; what follows them is another conversation's."""
+    chains, found = Chains(), []
+    for thread in ({}, {"previous_response_id": "r1"}, {"previous_response_id": "r2"}):
+        body = json.dumps({"instructions": "Be brief.", "input": "a", **thread}).encode()
+        found.append(of(body, Endpoint.RESPONSES, chains=chains))
+    assert len({first for first, _ in found}) == 1
+    assert len({second for _, second in found}) == 3
+
+
 @pytest.mark.parametrize("given", ["a", [{"role": "user", "content": "a"}]])
-def test_instructions_may_stand_after_the_input(given: object) -> None:
+def test_instructions_may_stand_after_the_input(given: str | list[dict[str, str]]) -> None:
     """The model reads them first; what is remembered of one conversation is never taken for another's."""
     chains = Chains()
-    other = "b" if given == "a" else [{"role": "user", "content": "b"}, {"role": "user", "content": "c"}]
+    other: str | list[dict[str, str]] = (
+        "b" if given == "a" else [{"role": "user", "content": "b"}, {"role": "user", "content": "c"}]
+    )
     for said in (given, other, given):
         told = [("model", "m"), ("input", said), ("instructions", "Be brief.")]
         found = [

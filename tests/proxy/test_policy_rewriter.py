@@ -291,6 +291,17 @@ async def test_a_new_conversation_with_other_headers_is_decided_by_its_own_rules
         assert contents(later)[:2] == contents(first)
 
 
+async def test_of_requests_at_once_each_tells_what_was_new_for_it() -> None:
+    """History that nobody knew is known to the second of them."""
+    same = rewriter(Halving())
+    done = await asyncio.gather(*(same.rewrite(chat(*ANSWERED, FURTHER), ASK) for _ in range(2)))
+    assert done[0].body == done[1].body
+    assert [one.report.prefix for one in done] == [
+        ("replayed=0", "new=1", "unknown=2"),
+        ("replayed=3", "new=0"),
+    ]
+
+
 async def test_unknown_history_is_compressed_where_the_policy_says_so() -> None:
     """For upstreams that keep no prefix."""
     policy = replace(OnePolicy(Mode.ENFORCE).for_team(""), history=History(compress_unknown=True))
@@ -312,7 +323,7 @@ async def test_what_is_not_enforced_is_not_remembered() -> None:
 
 
 async def test_what_the_provider_keeps_is_no_part_of_what_goes_on_from_it() -> None:
-    """A response is gone on from with the new items alone; the same ones again are the same bytes."""
+    """A response is gone on from with the new items alone; instructions are what they were before."""
     same, ask = rewriter(Halving()), Ask("POST", "/v1/responses", "t")
     result = {"type": "function_call_output", "call_id": "c", "output": f"{LONG}"}
 
@@ -326,4 +337,4 @@ async def test_what_the_provider_keeps_is_no_part_of_what_goes_on_from_it() -> N
         return await same.rewrite(json.dumps(members).encode(), ask)
 
     prefixes = [(await sent(response)).report.prefix for response in ("r1", "r1", "r2")]
-    assert prefixes == [("replayed=0", "new=2"), ("replayed=2", "new=0"), ("replayed=0", "new=2")]
+    assert prefixes == [("replayed=0", "new=2"), ("replayed=2", "new=0"), ("replayed=1", "new=1")]

@@ -227,6 +227,7 @@ def test_above_the_minimum_nothing_is_weighed_any_more() -> None:
     assert PrefixGuard.of(a_plan(HALF, turns=0), {}).is_off
     unknown = replace(plan, policy=replace(plan.policy, history=History(compress_unknown=True)))
     assert PrefixGuard.of(unknown, {}).is_off
+    assert PrefixGuard.of(replace(plan, body=replace(plan.body, thread=b'"r1"')), {}).is_off
 
 
 def conversed(turns: int, terms: PrefixTerms, sent: int = 200) -> tuple[Planned, Recalled]:
@@ -291,3 +292,15 @@ def test_what_others_shortened_is_given_back_where_a_new_conversation_would_be_t
         other = replace(plan, terms=replace(TERMS, minimum=minimum))
         known = {0: recalled.known[0]} if minimum > 300 else conversed(1, TERMS, 330)[1].known
         assert PrefixGuard.of(other, {0: 330}).given_back(replace(shared, known=known)) == {}
+
+
+def test_a_prompt_that_is_mostly_tools_is_held_as_if_half_of_them_were_not_there() -> None:
+    """Their tokens are a guess by their bytes; what is sure is what is held above the minimum."""
+    plan = a_plan(HALF)
+    tools = replace(plan, facts=replace(plan.facts, other_tokens=300))
+    assert outlook_of(tools, {}).doubt == 150
+    aim = PrefixGuard(tools, {}).aim(tools.plan.decisions)
+    assert aim.verdict is not None
+    assert (aim.verdict.ruling, aim.verdict.after, aim.verdict.sent) == (Ruling.MINIMUM, 678, 576 + 150)
+    many = replace(plan, facts=replace(plan.facts, other_tokens=900))
+    assert PrefixGuard(many, {}).aim(many.plan.decisions).verdict is None
