@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from elision.compressors.breaks import give_way
 from elision.compressors.errors import WeightsMissing
+from elision.compressors.memory import trim
 from elision.compressors.token_classifier import ONNX_FILE, Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ class OnnxClassifier:
             raise WeightsMissing(f"cannot load {path}: {error}") from error
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(session, read_vocabulary(folder), checksum, threads or _cores())
+        vocabulary = read_vocabulary(folder)
+        trim()
+        return cls(session, vocabulary, checksum, threads or _cores())
 
     @property
     def fingerprint(self) -> str:

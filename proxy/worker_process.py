@@ -25,6 +25,7 @@ import msgspec
 from elision.compressors.base import Identity, Job, Method, Result
 from elision.compressors.breaks import Abandoned, breaks
 from elision.compressors.errors import CompressionError, OutOfMemory
+from elision.compressors.memory import trim
 from elision.proxy import logs
 from elision.proxy.wire import (
     Answer,
@@ -96,6 +97,11 @@ class Watch:
         self._since = time.monotonic()
 
     @property
+    def on(self) -> bool:
+        """Whether anything runs in its block."""
+        return self._since is not None
+
+    @property
     def over(self) -> bool:
         """Whether patience is over; never while nothing runs."""
         since = self._since
@@ -137,9 +143,12 @@ class Service:
     Args:
         engine: does the work.
         options: limits and patience.
+        give_back: called to return freed memory to the system.
     """
 
-    def __init__(self, engine: JobRunner, options: WorkerOptions) -> None:
+    def __init__(
+        self, engine: JobRunner, options: WorkerOptions, give_back: Callable[[], object] = trim
+    ) -> None:
         self._engine = engine
         self._options = options
         self._queue = WorkQueue(Limits(options.queue_limit, options.queue_tokens))
@@ -149,6 +158,8 @@ class Service:
         self._waking = Watch(options.start_timeout_s)
         self._depth = 0
         self._aside_s = 0.0
+        self._has_worked = False
+        self._give_back = give_back
         self._log = logging.getLogger("elision.compressor")
 
     def compute_forever(self) -> None:
@@ -174,6 +185,12 @@ class Service:
     def stuck(self) -> bool:
         """Whether a batch shows no progress, or weights are loading, for longer than anyone should wait."""
         return self._computing.over or self._loading.over or self._waking.over
+
+    def rest(self) -> None:
+        """Give back what the work since the last rest has taken and freed; not while anything runs."""
+        if self._has_worked and not self._computing.on:
+            self._has_worked = False
+            self._give_back()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection until it closes; what it still waits for is dropped."""
@@ -216,6 +233,7 @@ class Service:
                 work.reply(self._prepared(work))
         else:
             with self._computing:
+                self._has_worked = True
                 self._timed(work)
 
     def _timed(self, batch: Batch) -> None:
@@ -328,6 +346,7 @@ async def run_service(service: Service, socket: str) -> None:
             if service.stuck:
                 logging.getLogger("elision.compressor").error("The compressor is stuck; ending the process.")
                 os._exit(EXIT_STUCK)
+            service.rest()
     server.close()
 
 

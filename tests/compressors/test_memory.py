@@ -1,10 +1,13 @@
 """A lack of memory is known by any library's words, and makes portions smaller for a while."""
 
+import ctypes
+import sys
+
 import onnxruntime.capi.onnxruntime_pybind11_state as onnx_state
 import pytest
 import torch
 
-from elision.compressors.memory import SMALLER_FOR_S, Portions, is_out_of_memory, release, suspects
+from elision.compressors.memory import SMALLER_FOR_S, Portions, is_out_of_memory, release, suspects, trim
 
 LACKING = [
     MemoryError(),
@@ -38,6 +41,20 @@ def test_memory_that_a_real_allocation_lacks_is_known() -> None:
     assert is_out_of_memory(raised.value)
     release()
     assert torch.empty(8).shape == (8,)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another C library"
+)
+def test_memory_that_was_freed_below_what_stays_goes_back_to_the_system() -> None:
+    """The C library keeps it otherwise: it returns by itself only what lies at the end."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    blocks = [libc.malloc(ctypes.c_size_t(1 << 14)) for _ in range(200)]
+    for block in blocks[:-1]:
+        libc.free(ctypes.c_void_p(block))
+    assert trim()
+    libc.free(ctypes.c_void_p(blocks[-1]))
 
 
 def test_portions_are_whole_until_memory_ran_out_and_again_after_a_while() -> None:

@@ -148,6 +148,19 @@ def test_a_service_is_stuck_only_while_a_batch_runs_too_long(patience_s: float, 
     assert (states, done.stuck) == ([seen], False)
 
 
+def test_memory_is_given_back_once_after_work_and_never_during_it() -> None:
+    """Idle gives nothing back; neither does a batch that still runs."""
+    given: list[str] = []
+    engine = Recorder(lambda _: done.rest())
+    done = Service(engine, WorkerOptions(socket=""), lambda: given.append("back"))
+    done.rest()
+    done.do(batch(works().order(1, 1)))
+    assert (engine.batches, given) == ([["0"]], [])
+    done.rest()
+    done.rest()
+    assert given == ["back"]
+
+
 def test_a_long_text_that_goes_on_is_not_stuck() -> None:
     """Patience begins anew with every step."""
     states: list[bool] = []
