@@ -266,6 +266,9 @@ class Link:
         except BaseException:
             reads.abort()
             raise
+        if not reads.alive:  # it ended meanwhile, which nobody was told: it was not yet ours
+            writes.abort()
+            raise RedisTrouble(Reason.DOWN)
         self._leave()
         self._reads, self._writes, self._stale = reads, writes, False
 

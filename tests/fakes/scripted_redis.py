@@ -43,15 +43,16 @@ class Scripted:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def hang_up(self) -> None:
-        """End all connections."""
-        for writer in self._writers:
+    def hang_up(self, which: int | None = None) -> None:
+        """End all connections, or one by its number from 0."""
+        for writer in self._writers if which is None else [self._writers[which]]:
             writer.transport.abort()
-        self._writers.clear()
+        if which is None:
+            self._writers.clear()
 
-    def push(self, data: bytes) -> None:
-        """Send bytes that nobody asked for, on every connection."""
-        for writer in self._writers:
+    def push(self, data: bytes, which: int | None = None) -> None:
+        """Send bytes at a time of ours, on every connection or on one; -1 is the latest."""
+        for writer in self._writers if which is None else [self._writers[which]]:
             writer.write(data)
 
     def count(self, name: bytes) -> int:

@@ -288,3 +288,22 @@ async def test_a_server_that_speaks_something_else_is_told_so() -> None:
     async with scripted_redis(lambda words: web) as server, linked(server.port) as watch:
         await watch.until(Reason.PROTOCOL)
         assert await watch.fail() is Reason.PROTOCOL
+
+
+async def test_a_connection_that_ends_while_the_other_is_made_is_not_used() -> None:
+    """It would be of no use to any request until somebody looks in; the old ones serve on."""
+    async with scripted_redis() as server, linked(server.port) as watch:
+        await watch.until(None)
+
+        def cutting(words: list[bytes]) -> bytes | None:
+            if words[0] != b"CLIENT" or server.greetings != 4:
+                return well(words)
+            server.hang_up(2)
+            asyncio.get_running_loop().call_later(0.1, server.push, b"+OK\r\n", -1)
+            return None
+
+        server.answer = cutting
+        watch.link.renew()
+        await until(lambda: server.greetings == 4)
+        await until(lambda: server.open == 2)
+        assert await watch.link.ask(GET, 1) == [None]
