@@ -58,12 +58,12 @@ class Process:
 
 
 @contextmanager
-def running(command: Command, core: int, folder: Path, name: str) -> Iterator[Process]:
+def running(command: Command, core: int | str, folder: Path, name: str) -> Iterator[Process]:
     """Run a command on one core until the block ends, however it ends.
 
     Args:
         command: what to run.
-        core: the only core that it and its children may use.
+        core: the only core that it and its children may use, or several as `taskset` names them.
         folder: its working directory and home; its log is put there.
         name: of the log.
     """
