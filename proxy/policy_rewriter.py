@@ -22,7 +22,7 @@ from elision.proxy.errors import where
 from elision.proxy.explanation import plan_row
 from elision.proxy.fates import left_alone, made_of
 from elision.proxy.history_steps import Step, step_of
-from elision.proxy.ledger import Conversation, Ledger, Made, Recalled, Settled
+from elision.proxy.ledger import PATIENCE_S, Conversation, Ledger, Made, Recalled, Settled
 from elision.proxy.ledger_chain import Origin, last_answer
 from elision.proxy.ledger_entries import Figures
 from elision.proxy.pipeline import Fate
@@ -37,6 +37,8 @@ T = TypeVar("T")
 _Look = tuple[Planned | None, Conversation | None]
 
 _PLANNED_ON_LOOP_BYTES = 8 * 1024
+_SILENT = Made({}, Figures())
+"""What is sent for a message that has no text."""
 _READ_ON_LOOP_BYTES = 1024 * 1024
 """Reading a body of this size takes some 10 ms; a thread for it may not be free when it is needed."""
 
@@ -145,7 +147,9 @@ class PolicyRewriter:
 
     async def _enforced(self, planned: Planned, recalled: Recalled, team: str, started: float) -> Rewrite:
         """Send again what was sent before, and carry out the plan for the rest."""
-        kept, decided = self._divided(planned, recalled)
+        unknown, new = self._unknown(planned, recalled)
+        kept = [decision for decision in planned.plan.decisions if decision.segment.message in unknown]
+        decided = [decision for decision in planned.plan.decisions if decision.segment.message in new]
         guard, step = PrefixGuard.of(planned, sent_tokens(recalled)), step_of(planned, recalled)
         if self._frozen is not None:
             guard, step = replace(guard, is_off=True), Step(planned, recalled)
@@ -156,11 +160,11 @@ class PolicyRewriter:
         tail = replace(planned.plan, decisions=(*aim.decisions, *step.decisions))
         fates = await self._fates(tail, planned.facts.model, team, started, recalled.others)
         held = guard.hold(aim, fates)
-        made = made_of(planned.plan, [*left_alone(kept), *held.decisions], held.fates)
+        made = dict.fromkeys(unknown | new, _SILENT)
+        made |= made_of(planned.plan, [*left_alone(kept), *held.decisions], held.fates)
         taken = step.judge(made, fates)
         if taken.made:
             recalled = self._ledger.stepped(recalled, taken.turns, taken.made)
-        unknown = {decision.segment.message for decision in kept}
         recalled = self._ledger.apart(recalled, unknown | _of_the_moment(fates))
         settled = self._ledger.settle(recalled, made)
         report = report_with(planned, recalled, settled, unknown, fates)
@@ -182,18 +186,13 @@ class PolicyRewriter:
             return []
         return await self._pipeline.run(plan, model, team, time.monotonic() - started, known)
 
-    def _divided(self, planned: Planned, recalled: Recalled) -> tuple[list[Decision], list[Decision]]:
-        """Return the decisions about unknown history, which do not count, and those about what is new."""
+    def _unknown(self, planned: Planned, recalled: Recalled) -> tuple[set[int], set[int]]:
+        """Return the messages that are unknown history, which does not count, and those that are new."""
         tail = 0
         if self._frozen is None and not planned.policy.history.compress_unknown:
             tail = recalled.tail({s.message for s in planned.segments if s.kind is Kind.DEMONSTRATIONS})
-        kept: list[Decision] = []
-        decided: list[Decision] = []
-        for decision in planned.plan.decisions:
-            at = decision.segment.message
-            if at >= recalled.conversation.pinned and at not in recalled.known:
-                (kept if at < tail else decided).append(decision)
-        return kept, decided
+        others = [at for at in recalled.conversation.indices if at not in recalled.known]
+        return {at for at in others if at < tail}, {at for at in others if at >= tail}
 
     async def _repeated(self, body: bytes, ask: Ask, reasons: Sequence[str]) -> Rewrite | None:
         """Send again what was sent before, and all else as it came; None where that is not ours to do."""
@@ -206,7 +205,7 @@ class PolicyRewriter:
         if len(body) <= _READ_ON_LOOP_BYTES:
             conversation = self._read(body, ask, policy)
         else:
-            async with asyncio.timeout(policy.deadline_s):
+            async with asyncio.timeout(min(policy.deadline_s, PATIENCE_S)):
                 conversation = await asyncio.to_thread(self._read, body, ask, policy)
         recalled = await self._ledger.recall(conversation, patience_s=0)
         left = Made({}, Figures(reasons=tuple(reasons)))

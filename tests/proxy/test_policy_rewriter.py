@@ -302,6 +302,21 @@ async def test_of_requests_at_once_each_tells_what_was_new_for_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("content", ["", None, [], [{"type": "image_url", "image_url": {"url": "data:,"}}]])
+async def test_a_message_without_words_is_remembered_too(content: object) -> None:
+    """What follows it is no unknown history, then."""
+    same = rewriter(Halving())
+    begun = [*ANSWERED, {"role": "user", "content": content}]
+    messages = [*begun, ANSWERED[1], FURTHER]
+    asked = [json.dumps({"model": "m", "messages": part}).encode() for part in (begun[:1], begun, messages)]
+    prefixes = [(await same.rewrite(body, ASK)).report.prefix for body in asked]
+    assert prefixes == [
+        ("replayed=0", "new=1"),
+        ("replayed=1", "new=2"),
+        ("replayed=3", "new=2"),
+    ]
+
+
 async def test_unknown_history_is_compressed_where_the_policy_says_so() -> None:
     """For upstreams that keep no prefix."""
     policy = replace(OnePolicy(Mode.ENFORCE).for_team(""), history=History(compress_unknown=True))
