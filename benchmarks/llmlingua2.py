@@ -89,8 +89,14 @@ def large() -> Path:
     """Return one of XLM-R-large's shape: as many layers, heads and rows; BERT's form of them."""
     from transformers import BertConfig
 
-    sizes = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
-    return _random("large", BertConfig(vocab_size=250_102, intermediate_size=4096, **sizes))
+    config = BertConfig(
+        vocab_size=250_102,
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+    )
+    return _random("large", config)
 
 
 def _random(shape: str, config: "BertConfig") -> Path:
