@@ -77,9 +77,7 @@ class PrefixGuard:
         turn must not depend on the others, lest a lost ledger changes it. A prompt of which the provider
         keeps the beginning (`previous_response_id`) is larger than what is seen of it.
         """
-        history = planned.policy.history
-        is_unwanted = history.compress_unknown or not history.expected_turns or bool(planned.body.thread)
-        return cls(planned, sent, is_unwanted or is_cached(sum(sent.values()), planned.terms))
+        return cls(planned, sent, _is_unwanted(planned) or is_cached(sum(sent.values()), planned.terms))
 
     def given_back(self, recalled: Recalled) -> dict[int, Made]:
         """Return the messages that go out as the client has them from now on, though they were shortened.
@@ -120,6 +118,12 @@ class PrefixGuard:
         return (
             Held(aim.decisions, tuple(fates)) if self.is_off else _held(self.planned, aim, fates, self.sent)
         )
+
+
+def _is_unwanted(planned: Planned) -> bool:
+    """Whether a policy wants no prompt held, or a request's is not all that there is of it."""
+    history = planned.policy.history
+    return history.compress_unknown or not history.expected_turns or bool(planned.body.thread)
 
 
 def given_back_words(back: Mapping[int, Made]) -> tuple[str, ...]:
@@ -197,10 +201,14 @@ def foreseen(planned: Planned, turns: int | None = None) -> Verdict:
     """Return where a request's prompt would be brought, taken as a conversation's first one.
 
     Nothing is compressed: targets stand for what methods would leave, and a method that has none
-    counts as leaving all.
+    counts as leaving all. Where no prompt is held, no further turn counts.
     """
     before = prompt_tokens(planned, {})
-    saved = sum(planned_saving(decision) for decision in planned.plan.decisions)
+    if turns is None and _is_unwanted(planned):
+        turns = 0
+    is_enforced = planned.plan.mode is Mode.ENFORCE
+    done = [d for d in planned.plan.decisions if not is_enforced or _enforced(planned, d)]
+    saved = sum(planned_saving(decision) for decision in done)
     return aimed(before, before - saved, replace(outlook_of(planned, {}, turns), growth=0))
 
 

@@ -304,3 +304,16 @@ def test_a_prompt_that_is_mostly_tools_is_held_as_if_half_of_them_were_not_there
     assert (aim.verdict.ruling, aim.verdict.after, aim.verdict.sent) == (Ruling.MINIMUM, 678, 576 + 150)
     many = replace(plan, facts=replace(plan.facts, other_tokens=900))
     assert PrefixGuard(many, {}).aim(many.plan.decisions).verdict is None
+
+
+def test_what_is_foreseen_is_what_would_be_done() -> None:
+    """No prompt is held where the guard is off, and what is only audited takes nothing away."""
+    plan = a_plan(HALF)
+    assert foreseen(plan).ruling is Ruling.MINIMUM
+    kept = replace(plan, body=replace(plan.body, thread=b'"r1"'))
+    loose = replace(plan, policy=replace(plan.policy, history=History(compress_unknown=True)))
+    for told in (kept, loose):
+        assert (foreseen(told).sent, foreseen(told).outlook.turns) == (foreseen(told).after, 0)
+    decisions = tuple(replace(decision, mode=Mode.AUDIT) for decision in plan.plan.decisions)
+    audited = replace(plan, plan=replace(plan.plan, decisions=decisions))
+    assert (foreseen(audited).before, foreseen(audited).after) == (WORDS, WORDS)
