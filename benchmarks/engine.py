@@ -1,7 +1,7 @@
 """What the compressor process does under load, and what compressing adds to a request.
 
     python -m benchmarks.engine
-    python -m benchmarks.engine --methods frequency,selective_context --markdown benchmarks/results/engine.md
+    python -m benchmarks.engine --methods embedded,frequency --markdown benchmarks/results/engine.md
 
 For each method a compressor process is started as the proxy starts it. Measured are: 64 prompts one
 at a time and all at once (tokens of the prompts per second, every outcome compared byte for byte);
@@ -274,7 +274,7 @@ async def _run(options: argparse.Namespace) -> str:
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description="The compressor under load, and what it adds to a request.")
-    parser.add_argument("--methods", default="frequency,minilm,selective_context", help="with commas between")
+    parser.add_argument("--methods", default="embedded,frequency,minilm,selective_context", help="with commas between")
     parser.add_argument("--tokens", type=int, default=1000, help="of each of the 64 prompts")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--markdown", type=Path, help="write the report to this file too")
