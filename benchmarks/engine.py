@@ -274,7 +274,9 @@ async def _run(options: argparse.Namespace) -> str:
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description="The compressor under load, and what it adds to a request.")
-    parser.add_argument("--methods", default="embedded,frequency,minilm,selective_context", help="with commas between")
+    parser.add_argument(
+        "--methods", default="embedded,frequency,minilm,selective_context", help="with commas between"
+    )
     parser.add_argument("--tokens", type=int, default=1000, help="of each of the 64 prompts")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--markdown", type=Path, help="write the report to this file too")
