@@ -27,6 +27,7 @@ from elision.compressors.breaks import Abandoned, breaks
 from elision.compressors.errors import CompressionError, OutOfMemory
 from elision.compressors.memory import trim
 from elision.proxy import logs
+from elision.proxy.errors import where
 from elision.proxy.wire import (
     Answer,
     Cancel,
@@ -42,6 +43,7 @@ from elision.proxy.wire import (
 from elision.proxy.work_queue import Batch, Limits, Order, Preparation, WorkQueue
 
 EXIT_STUCK = 70
+EXIT_BROKEN = 71
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -337,7 +339,7 @@ async def run_service(service: Service, socket: str) -> None:
     server = await asyncio.start_unix_server(service.serve, socket)
     Path(socket).chmod(0o600)
     for work in (service.compute_forever, service.load_forever):
-        threading.Thread(target=work, name=work.__name__, daemon=True).start()
+        threading.Thread(target=_work, args=(work,), name=work.__name__, daemon=True).start()
     while not ended.is_set():
         try:
             async with asyncio.timeout(1.0):
@@ -348,6 +350,17 @@ async def run_service(service: Service, socket: str) -> None:
                 os._exit(EXIT_STUCK)
             service.rest()
     server.close()
+
+
+def _work(forever: Callable[[], None]) -> None:
+    """Work, and end the process with the work: a process that answers pings alone would not be replaced."""
+    try:
+        forever()
+    except BaseException as error:  # noqa: BLE001  a defect of ours; `_run` answers what methods raise
+        logging.getLogger("elision.compressor").error(
+            "A thread ended (%s); ending the process.", where(error)
+        )
+    os._exit(EXIT_BROKEN)
 
 
 def _end_with_parent() -> None:

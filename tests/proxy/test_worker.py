@@ -215,6 +215,14 @@ async def test_a_batch_that_never_ends_ends_the_process(tmp_path: Path) -> None:
         assert keeper.starts == 2
 
 
+async def test_a_fault_of_the_process_itself_ends_it(tmp_path: Path) -> None:
+    """Without its computing thread it would answer pings, and nobody else, for ever."""
+    async with compressor(tmp_path) as (client, keeper):
+        assert await refusal(client, "fewer") == "compressor_crashed"
+        await until_ready(client)
+        assert keeper.starts == 2
+
+
 async def test_one_method_that_cannot_be_loaded_leaves_the_others(tmp_path: Path) -> None:
     """The reason is there for the operator, without a crash loop."""
     broken = Method("broken")
