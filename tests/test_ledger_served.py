@@ -121,7 +121,7 @@ def written(folder: Path, workers: int) -> tuple[Path, Path]:
     return file, settings
 
 
-@pytest.mark.parametrize(("workers", "talks"), [(1, 1), (4, 64)])
+@pytest.mark.parametrize(("workers", "talks"), [(1, 1), (1, 64), (4, 1), (4, 64)])
 async def test_every_message_goes_out_as_it_once_went(tmp_path: Path, workers: int, talks: int) -> None:
     """Twenty turns; killed processes cost savings, never a byte of a prefix."""
     file, settings = written(tmp_path, workers)
