@@ -14,22 +14,20 @@ import argparse
 import asyncio
 import itertools
 import json
-import os
 import random
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
 from statistics import median
 
 from benchmarks.machine import description
+from benchmarks.processes import Command, Process, all_cores, free_port, redis_server, running
 from elision.compressors.tokens import Counters
 from elision.policies.languages import language
 from elision.policies.model import TextKind
@@ -43,7 +41,6 @@ history: {expected_turns: 0}
 TOKENS = 2000
 ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Yes."}}]}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ class Figures:
 class Proxy:
     """A running `elision serve`, asked over one connection."""
 
-    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+    def __init__(self, process: Process, port: int) -> None:
         self._process, self._port = process, port
 
     async def ready(self) -> None:
@@ -73,7 +70,7 @@ class Proxy:
         head, cpu = b"", 0.0
         for number, body in enumerate(itertools.islice(bodies, requests + 5)):
             if number == 5:
-                cpu = self._cpu_s()
+                cpu = self._process.cpu_s()
             started = time.perf_counter()
             writer.write(_request(body) + body)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -81,7 +78,7 @@ class Proxy:
             walls.append(time.perf_counter() - started)
         writer.close()
         told = re.findall(rb"(?i)x-elision-cache: (\w+)", head)
-        spent = self._cpu_s() - cpu
+        spent = self._process.cpu_s() - cpu
         return Figures(median(walls[5:]) * 1e6, spent / requests * 1e6, told[0].decode() if told else "none")
 
     async def _once(self, request: bytes) -> bytes:
@@ -93,16 +90,6 @@ class Proxy:
         head = await reader.readuntil(b"\r\n\r\n")
         writer.close()
         return head
-
-    def _cpu_s(self) -> float:
-        """Return the seconds of CPU of the process and those below it."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        return sum(map(_cpu_s, [self._process.pid, *map(int, children)]))
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 def _request(body: bytes) -> bytes:
@@ -124,41 +111,20 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 @asynccontextmanager
-async def serving(upstream: int, *arguments: str, **settings: str) -> AsyncIterator[Proxy]:
+async def serving(
+    folder: Path, name: str, upstream: int, *arguments: str, **settings: str
+) -> AsyncIterator[Proxy]:
     """Run `elision serve` with arguments and `ELISION_*` settings until the block ends."""
-    port = _free_port()
-    command = (
+    port = free_port()
+    words = (
         *(sys.executable, "-m", "elision.proxy", "serve", "--port", str(port)),
         *("--upstream", f"http://127.0.0.1:{upstream}", *arguments),
     )
-    quiet = {"ELISION_LOG__LEVEL": "error"}
-    process = subprocess.Popen(command, env=os.environ | quiet | settings, text=True)  # noqa: ASYNC220, S603
-    proxy = Proxy(process, port)
-    try:
+    command = Command(words, {"ELISION_LOG__LEVEL": "error", **settings})
+    with running(command, all_cores(), folder, name) as process:
+        proxy = Proxy(process, port)
         await proxy.ready()
         yield proxy
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-@contextmanager
-def redis_server() -> Iterator[str]:
-    """Run a Redis until the block ends; return its URL."""
-    port = _free_port()
-    command = ("redis-server", "--port", str(port), "--save", "", "--loglevel", "warning")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  the command is ours
-    try:
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def material() -> str:
@@ -186,16 +152,19 @@ async def measure(rounds: int, requests: int) -> dict[str, list[Figures]]:
     found: dict[str, list[Figures]] = {}
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / "default.yaml").write_text(POLICY)
+        policies = folder / "policies"
+        policies.mkdir()
+        (policies / "default.yaml").write_text(POLICY)
         upstream = await asyncio.start_server(_answer, "127.0.0.1", 0)
         port = upstream.sockets[0].getsockname()[1]
-        policies = ("--policies", str(folder))
-        url = stack.enter_context(redis_server())
-        none = await stack.enter_async_context(serving(port))
-        memory = await stack.enter_async_context(serving(port, *policies))
-        shared = await stack.enter_async_context(
-            serving(port, *policies, ELISION_REDIS=url, ELISION_CACHE__MEMORY_MIB="0")
-        )
+        told = ("--policies", str(policies))
+        redis = {
+            "ELISION_REDIS": f"redis://127.0.0.1:{stack.enter_context(redis_server(folder))}/0",
+            "ELISION_CACHE__MEMORY_MIB": "0",
+        }
+        none = await stack.enter_async_context(serving(folder, "none", port))
+        memory = await stack.enter_async_context(serving(folder, "memory", port, *told))
+        shared = await stack.enter_async_context(serving(folder, "shared", port, *told, **redis))
         ways: dict[str, tuple[Proxy, Callable[[], Iterator[bytes]]]] = {
             "pass-through": (none, lambda: asking(text, anew=False)),
             "replayed": (memory, lambda: asking(text, anew=False)),

@@ -28,8 +28,7 @@ from statistics import median
 
 from benchmarks.llmlingua2 import text_of
 from benchmarks.machine import description, two_cores
-from benchmarks.measure import free_port
-from benchmarks.processes import Command, Process, running
+from benchmarks.processes import Command, Process, free_port, running
 from elision.compressors.base import Method, Target
 from elision.compressors.registry import DEFAULT_METHOD, Resources, make_compressor
 from elision.compressors.tokens import Counters

@@ -10,7 +10,6 @@ import http.client
 import json
 import math
 import resource
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from benchmarks.install import UnavailableError
 from benchmarks.machine import Cores, core_times
 from benchmarks.peers import Peer, Place
-from benchmarks.processes import Process, running, wait_until_quiet
+from benchmarks.processes import Process, free_port, running, wait_until_quiet
 
 DISTURBED_ABOVE = 0.1
 PATH = "/v1/chat/completions"
@@ -140,13 +139,6 @@ def visit(bench: Bench, peer: Peer, number: int) -> Visit:
             raise UnavailableError(f"it ended under load: {process.last_words()}")
         most_mib = process.memory_mib("VmHWM")
     return Visit(peer.name, number, alone, crowd, streams, start_s, idle_mib, most_mib)
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody uses now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def request_bytes(tokens: int, *, stream: bool) -> bytes:

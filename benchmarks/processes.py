@@ -1,7 +1,9 @@
 """Processes under measurement: started on a core of their own, read from /proc, always stopped."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -99,6 +101,32 @@ def _stop(process: Process) -> None:
             if _session(pid) == process.pid:
                 os.kill(pid, signal.SIGKILL)
     process.popen.wait()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def all_cores() -> str:
+    """Return the cores that this process may use, as `taskset` names them."""
+    return ",".join(map(str, sorted(os.sched_getaffinity(0))))
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[int]:
+    """Run a Redis that keeps nothing on disk, on all cores, until the block ends; return its port.
+
+    Raises: SystemExit where there is none.
+    """
+    server = shutil.which("redis-server")
+    if server is None:
+        raise SystemExit("redis-server is not installed: apt-get install redis-server")
+    port = free_port()
+    with running(Command((server, "--port", str(port), "--save", "")), all_cores(), folder, "redis"):
+        yield port
 
 
 def wait_until_quiet(process: Process, limit_s: float) -> None:

@@ -8,19 +8,19 @@ are medians over rounds of the time that one caller waits, and of this process's
 import argparse
 import asyncio
 import os
-import shutil
-import socket
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import redis.asyncio
 import uvloop
 
 from benchmarks.machine import description
+from benchmarks.processes import redis_server
 from elision.config.redis import RedisEntry
 from elision.proxy.redis_names import name_of
 from elision.proxy.store import Kind, make_key, scope_of
@@ -103,21 +103,8 @@ def table(found: Sequence[Window]) -> str:
 
 async def run(rounds: int, calls: int) -> list[Window]:
     """Measure against a server of our own."""
-    server = shutil.which("redis-server")
-    if server is None:
-        raise SystemExit("redis-server is not installed: apt-get install redis-server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        process = await asyncio.create_subprocess_exec(
-            *(server, "--port", str(port), "--save", "", "--dir", folder), stdout=asyncio.subprocess.DEVNULL
-        )
-        try:
-            return await windows(port, rounds, calls)
-        finally:
-            process.kill()
-            await process.wait()
+    with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as port:
+        return await windows(port, rounds, calls)
 
 
 def main() -> int:

@@ -76,14 +76,6 @@ async def test_all_workers_send_a_conversation_with_the_same_bytes(
     assert not list(tmp_path.glob("elision-*")), "the file goes with the proxy"
 
 
-async def answers(running: Served) -> bool:
-    """Return whether somebody listens."""
-    try:
-        return (await running.get("/elision/live")).status == 200
-    except (OSError, TimeoutError):
-        return False
-
-
 async def test_workers_that_take_the_place_of_killed_ones_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +97,7 @@ async def test_workers_that_take_the_place_of_killed_ones_go_on(
         for pid in [pid for pid, command in everyone.items() if "spawn_main" in command]:
             os.kill(pid, signal.SIGKILL)
         async with asyncio.timeout(60):
-            while not await answers(running):
+            while not await running.answers():
                 await asyncio.sleep(0.1)
         statuses = {(await running.post(CHAT, next_turn(BODY))).status for _ in range(6)}
         assert await running.stop() == 0

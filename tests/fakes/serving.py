@@ -38,6 +38,13 @@ class Served:
             while (await self.get("/elision/ready")).status != 200:
                 await asyncio.sleep(0.05)
 
+    async def answers(self) -> bool:
+        """Return whether somebody listens."""
+        try:
+            return (await self.get("/elision/live")).status == 200
+        except (OSError, TimeoutError):
+            return False
+
     async def stop(self) -> int:
         """Ask it to end; return its exit code."""
         self.process.send_signal(signal.SIGTERM)

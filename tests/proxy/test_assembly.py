@@ -43,14 +43,6 @@ async def until_policy(running: Served, name: str) -> Answer:
             await asyncio.sleep(0.05)
 
 
-async def answers(running: Served) -> bool:
-    """Return whether somebody listens."""
-    try:
-        return (await running.get("/elision/live")).status == 200
-    except (OSError, TimeoutError):
-        return False
-
-
 async def test_two_teams_with_the_same_body_send_different_bodies(tmp_path: Path) -> None:
     """Told apart by path, by key, or by a gateway's header."""
     (tmp_path / "default.yaml").write_text(KEEPING)
@@ -143,7 +135,7 @@ async def test_workers_follow_too_and_a_new_one_begins_with_the_last_good_polici
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
         async with asyncio.timeout(PATIENCE_S):
-            while not await answers(running):
+            while not await running.answers():
                 await asyncio.sleep(0.1)
         assert (await until_policy(running, "tidy@")).status == 200
 
