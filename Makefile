@@ -19,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Twice quiet: errors are shown, progress and warnings about the machine's own settings are not.
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check
-ROOMS := proxy policies compressors config evaluation training
+ROOMS := proxy policies compressors config evaluation training accounts
 DEMO := docs/examples/demo
 # A unigram model: what every other method is compared with. `@60`: of 60 items, as these two take
 # seconds for each. LLMLingua runs in an environment of its own (docs/evaluation.md).

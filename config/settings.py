@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from elision.config.accounts import Accounts, Dashboard, PriceEntry, PriceTable, RequestLog, Telemetry
 from elision.config.errors import ConfigError
 from elision.config.prefix_terms import PrefixEntry
 from elision.config.problems import Path, Problem, describe, nearest
@@ -31,6 +32,8 @@ DEFAULT_UPSTREAM = "default"
 
 _FILE_ONLY = (
     ("cache", "old_key_envs"),
+    ("dashboard", "networks"),
+    ("prices",),
     ("teams", "networks"),
     ("tokenizers",),
     ("upstreams",),
@@ -158,6 +161,7 @@ class Settings:
         tokenizers: (glob of model names, path of its `tokenizer.json`), in the order written.
         windows: (glob of model names, tokens of the context window), in the order written.
         prefix_terms: how providers bill a repeated prefix, where the operator knows better.
+        prices: of tokens, where the operator knows better than `price_table`.
     """
 
     __pydantic_config__ = _STRICT
@@ -177,6 +181,12 @@ class Settings:
     tokenizers: dict[str, FilePath] = field(default_factory=dict)
     windows: dict[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
     prefix_terms: tuple[PrefixEntry, ...] = ()
+    accounts: Accounts = Accounts()
+    dashboard: Dashboard = Dashboard()
+    price_table: PriceTable = "genai"
+    prices: tuple[PriceEntry, ...] = ()
+    request_log: RequestLog = RequestLog()
+    telemetry: Telemetry = Telemetry()
     log: Log = Log()
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from elision.policies.telling import Spending, Telling
+
 OptionValue = str | int | float | bool | tuple[str, ...]
 
 KEEP = "keep"
@@ -344,6 +346,8 @@ class Policy:
         budget: None: rules alone say how far.
         keys: fingerprints of the team's API keys, `sha256:` and 64 hexadecimal digits.
         history: what is done with earlier turns.
+        telling: what is told of requests.
+        spending: what the team means to spend a month; None: nobody said.
     """
 
     name: str
@@ -356,6 +360,8 @@ class Policy:
     permissions: Permissions = Permissions()
     keys: tuple[str, ...] = ()
     history: History = History()
+    telling: Telling = Telling()
+    spending: Spending | None = None
 
     @property
     def label(self) -> str:

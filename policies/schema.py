@@ -43,6 +43,8 @@ from elision.policies.scalars import (
     Strict,
     Tokens,
 )
+from elision.policies.telling import Telling
+from elision.policies.telling_schema import Headers, SpendingSpec
 
 
 def _method_alone(value: object) -> object:
@@ -322,6 +324,16 @@ class PolicyFile(Strict):
     requests: RequestsSpec = RequestsSpec()
     """What requests may ask for."""
 
+    headers: Headers = Headers.ALL
+    """Which `x-elision-*` headers answers carry: all or none."""
+
+    log_text: bool = False
+    """Whether the log of requests (`request_log` in the settings) holds texts, before and after. Whoever
+    reads that file reads what users wrote."""
+
+    spending: SpendingSpec | None = None
+    """What the team means to spend; shown on the dashboard and exported, never enforced."""
+
     rules: tuple[RuleSpec, ...] = ()
     """In order of precedence; a segment that no rule matches is kept."""
 
@@ -374,6 +386,8 @@ def build(file: PolicyFile, version: str, name: str, default_method: str) -> Pol
         _permissions(file.requests),
         file.keys,
         history_of(file.history, default_method),
+        Telling(file.headers is Headers.ALL, file.log_text),
+        file.spending.meant() if file.spending else None,
     )
 
 

@@ -20,10 +20,10 @@ from elision.config.settings import Settings
 from elision.config.upstreams import UpstreamEntry
 from elision.proxy import logs
 from elision.proxy.admin import Admin, Readiness
+from elision.proxy.bookkeeping import open_books
 from elision.proxy.handler import Deps, Handler
 from elision.proxy.metrics import Metrics
 from elision.proxy.policy_source import PolicySet, load_policies
-from elision.proxy.records import LogSink
 from elision.proxy.redis_security import check_redis
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.routing import Route, Upstreams
@@ -165,11 +165,13 @@ async def _handler(
         parts = await with_policies(settings, policies, socket, stack)
     on_hangup(parts.watch.reload_soon if parts is not None else _nothing_to_reload)
     metrics = Metrics(parts.live, parts.kept, parts.texts) if parts is not None else Metrics()
+    books = await open_books(settings, metrics, stack)
     return Handler(
         Deps(
             upstreams=upstreams,
             rewriter=parts.rewriter if parts is not None else PassThrough(),
-            records=(LogSink(), metrics),
+            records=books.sinks,
+            pricing=books.pricing,
             admin=Admin(parts.readiness if parts is not None else _always_ready, metrics.text),
             teams=Teams(parts.live if parts is not None else None, _trusted(settings)),
             body_limit_bytes=settings.limits.body_mib * _MIB,

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from elision.accounts.records import Report
 from elision.policies.model import Decision, Mode, Policy, Use
 from elision.proxy import carry
 from elision.proxy.bodies import Body
@@ -24,7 +25,6 @@ from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planned, Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
-from elision.proxy.records import Report
 from elision.proxy.rewriter import Ask, Rewrite
 
 PATH = "/v1/compress"

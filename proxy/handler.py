@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from multidict import CIMultiDict
 
+from elision.accounts.money import Pricing, Unpriced
+from elision.accounts.records import NOTHING_TOLD, RecordSink, Report, RequestRecord
+from elision.accounts.usage import NOTHING_SEEN
 from elision.proxy.admin import Admin
 from elision.proxy.client_body import check_body, read_up_to, say_continue, streamed
 from elision.proxy.errors import ProxyError, RequestError
 from elision.proxy.headers import Headers, decoded, for_client, for_upstream, value_of
-from elision.proxy.records import NOTHING_TOLD, RecordSink, Report, RequestRecord
 from elision.proxy.relayed import RelayedResponse
 from elision.proxy.rewriter import Ask, Rewriter
 from elision.proxy.routing import Upstreams, may_name_model, model_in, model_in_query, origin_form
@@ -46,6 +48,7 @@ class Deps:
     teams: Teams
     body_limit_bytes: int
     compress: "CompressEndpoint | None" = None
+    pricing: Pricing = field(default_factory=Unpriced)
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class Exchange:
     team: str
     path: str
     headers: Headers
+    pricing: Pricing
     upstream: str = ""
     read: bytes | AsyncIterator[bytes] | None = None
     request_id: str = field(default_factory=lambda: os.urandom(16).hex())
@@ -67,6 +71,9 @@ class Exchange:
     status: int = 0
     error: str = ""
     observer: UsageObserver | None = None
+    at: float = field(default_factory=time.time)
+    body_bytes: int = 0
+    body_hash: int = 0
 
     def ask(self) -> Ask:
         """Return what the rewriter is to know of the request."""
@@ -75,9 +82,11 @@ class Exchange:
     def own_headers(self) -> Headers:
         """Return the `x-elision-*` headers of the answer, which starts now."""
         self.overhead_ms = (time.perf_counter() - self.started - self.waited_s) * 1000
+        if self.report.silent:
+            return []
         overhead = f"{self.overhead_ms:.2f}"
         pairs = [("x-elision-request-id", self.request_id), ("x-elision-overhead-ms", overhead)]
-        return pairs + self.report.headers()
+        return pairs + self.report.headers(self.pricing.estimate(self.report, self.upstream))
 
 
 class Handler:
@@ -95,7 +104,7 @@ class Handler:
             return answer
         headers = decoded(request.raw_headers)
         team, path = self._deps.teams.of(origin_form(request.raw_path), headers, request.remote or "")
-        exchange = Exchange(request, team, path, headers)
+        exchange = Exchange(request, team, path, headers, self._deps.pricing)
         request[REQUEST_ID] = exchange.request_id
         self.active += 1
         try:
@@ -150,6 +159,7 @@ class Handler:
         body = await self._body(exchange)
         if not isinstance(body, bytes):
             return await self._send(exchange, body)
+        exchange.body_hash = hash(body)
         rewrite = await self._deps.rewriter.rewrite(body, exchange.ask())
         exchange.report = rewrite.report
         if rewrite.answer is not None:
@@ -228,6 +238,7 @@ class Handler:
             while chunk := await response.read():
                 await out.write(chunk)
                 observer.feed(chunk)
+                exchange.body_bytes += len(chunk)
         except ProxyError as failure:
             exchange.error = failure.code
             out.break_off()  # a clean end would pass for the whole answer
@@ -261,13 +272,18 @@ class Handler:
             path=exchange.path.partition("?")[0],
             status=exchange.status,
             report=exchange.report,
-            usage=exchange.observer.usage if exchange.observer is not None else None,
+            answered=exchange.observer.answered() if exchange.observer is not None else NOTHING_SEEN,
             overhead_ms=exchange.overhead_ms,
             total_ms=total_s * 1000,
             sent_original_after_rejection=exchange.resent,
             error=exchange.error or ("" if exchange.status else "internal_error"),
             upstream=exchange.upstream,
+            at=exchange.at,
+            tokens_saved=exchange.report.tokens_saved,
+            body_bytes=exchange.body_bytes,
+            body_hash=exchange.body_hash,
         )
+        record = self._deps.pricing.settle(record)
         for sink in self._deps.records:
             sink.add(record)
 

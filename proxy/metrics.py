@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from elision.accounts.records import RequestRecord
 from elision.proxy.policy_source import DEFAULT_TEAM
-from elision.proxy.records import RequestRecord
 from elision.proxy.store_tiers import Figures
 
 if TYPE_CHECKING:

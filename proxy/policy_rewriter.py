@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from elision.accounts.records import Report
 from elision.policies.conditions import headers_met
 from elision.policies.model import Decision, Kind, Mode, Plan, Policy
 from elision.proxy.bodies import Body, deployment_of, endpoint_of, parse, splice
@@ -28,7 +29,6 @@ from elision.proxy.ledger_entries import Figures
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned, named
 from elision.proxy.prefix_guard import PrefixGuard, given_back_words, sent_tokens
-from elision.proxy.records import Report
 from elision.proxy.reports import report_of, report_with, report_without_plan
 from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.wishes import permitted, wish_of
@@ -169,7 +169,8 @@ class PolicyRewriter:
         settled = self._ledger.settle(recalled, made)
         report = report_with(planned, recalled, settled, unknown, fates)
         words = (*given_back_words(back), *held.words, *taken.words)
-        return _spliced(settled, replace(report, prefix=(*report.prefix, *words)))
+        changed = bool(back or taken.made)
+        return _spliced(settled, replace(report, prefix=(*report.prefix, *words), stepped=changed))
 
     async def _audited(self, planned: Planned, started: float) -> Rewrite:
         """Carry out a plan without sending more of it than that our tags are taken out."""

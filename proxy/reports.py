@@ -6,6 +6,7 @@ Adds up; what became of each message is `elision.proxy.fates`' matter, or the le
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from elision.accounts.records import Report
 from elision.policies.model import Decision, Policy
 from elision.proxy.fates import left_alone, made_of
 from elision.proxy.ledger import Made, Recalled, Settled
@@ -13,7 +14,6 @@ from elision.proxy.ledger_chain import last_answer
 from elision.proxy.ledger_entries import Figures, summed
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
-from elision.proxy.records import Report
 
 UNKNOWN = "history_unknown"
 """Told where a plan would have shortened messages that others sent before the ledger knew of them."""
@@ -58,16 +58,27 @@ def report_with(
     again = sum(bool(known.entry.figures.methods) for at, known in messages.items() if at not in settled.new)
     hits = again + sum(fate.cached for fate in fates)
     told = Figures(figures.tokens, figures.methods, tuple(sorted(reasons)), figures.audited)
-    return replace(_report(planned, told, hits, again + len(fates)), prefix=_prefix(settled, unknown))
+    known_before, known_after = _known(settled)
+    return replace(
+        _report(planned, told, hits, again + len(fates)),
+        prefix=_prefix(settled, unknown),
+        known_before=known_before,
+        known_after=known_after,
+    )
 
 
 def report_without_plan(team: str, policy: Policy, settled: Settled, reasons: Sequence[str]) -> Report:
     """Return the report of a conversation of which what was sent before was sent again, and no more done."""
     figures = summed(known.entry.figures for known in settled.messages.values())
+    known_before, known_after = _known(settled)
     return Report(
         team=team or "default",
         policy=policy.label,
         mode=str(policy.mode),
+        model=settled.conversation.body.model,
+        known_before=known_before,
+        known_after=known_after,
+        silent=not policy.telling.headers,
         bypass=tuple(sorted(set(reasons))),
         methods=figures.methods,
         tokens_before=sum(before for _, before, _ in figures.tokens),
@@ -90,7 +101,18 @@ def _report(planned: Planned, figures: Figures, hits: int, tries: int) -> Report
         segments=tuple(f"{kind}:{before}>{after}" for kind, before, after in figures.tokens),
         cache="" if not tries else "hit" if hits == tries else "partial" if hits else "miss",
         bypass=tuple(sorted({*planned.notes, *figures.reasons})),
+        model=planned.facts.model,
+        has_more=bool(planned.body.others),
+        silent=not planned.policy.telling.headers,
     )
+
+
+def _known(settled: Settled) -> tuple[int, int]:
+    """Return the tokens, before and after, of messages that earlier requests had sent already."""
+    figures = summed(
+        known.entry.figures for index, known in settled.messages.items() if index not in settled.new
+    )
+    return sum(before for _, before, _ in figures.tokens), sum(after for _, _, after in figures.tokens)
 
 
 def _is_uncounted(settled: Settled, decision: Decision) -> bool:

@@ -7,8 +7,8 @@ nothing; `elision.proxy.policy_rewriter` applies policies.
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from elision.accounts.records import Report
 from elision.proxy.headers import Headers
-from elision.proxy.records import Report
 
 
 @dataclass(frozen=True, slots=True)

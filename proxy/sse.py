@@ -7,9 +7,10 @@ object that it met. What it cannot read it lets go: an unknown encoding means no
 
 import re
 import zlib
-from dataclasses import dataclass
 
 import msgspec
+
+from elision.accounts.usage import Answered, Usage
 
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _WHOLE_EVENTS = (b"\n\n", b"\r\n\r\n")
@@ -17,15 +18,6 @@ _BEFORE_LAST = 3
 """Bytes that may be the beginning of an event's end: one less than the longest."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _MAX_PENDING_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the upstream counted them."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int = 0
 
 
 class EventReader:
@@ -93,6 +85,10 @@ class UsageObserver:
                 self._look(data)
         elif self._json is not None and len(self._json) <= _MAX_PENDING_BYTES:
             self._json += chunk
+
+    def answered(self) -> Answered:
+        """Return what was seen so far."""
+        return Answered(self.usage, streamed=self._events is not None)
 
     def close(self) -> None:
         """Say that the answer is complete."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("proxy", "policies", "compressors", "config", "evaluation", "training")
+ROOMS = ("proxy", "policies", "compressors", "config", "evaluation", "training", "accounts")
 CODE = (*ROOMS, "tests", "docs/examples", "benchmarks")
 
 MAX_FUNCTION_LINES = 60

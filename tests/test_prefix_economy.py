@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from elision.accounts.records import Report
 from elision.compressors.base import Identity, Job, Method, Outcome, Result, Span
 from elision.config.prefix_terms import PrefixRow, PrefixTable
 from elision.config.windows import Windows
@@ -20,7 +21,6 @@ from elision.proxy.patience import Patience
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Knowledge, Planner
 from elision.proxy.policy_rewriter import PolicyRewriter
-from elision.proxy.records import Report
 from elision.proxy.rewriter import Ask
 from elision.proxy.store import MemoryStore
 

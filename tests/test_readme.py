@@ -6,13 +6,13 @@ from pathlib import Path
 
 import typer.main
 
+from elision.accounts.records import Report
 from elision.compressors.registry import method_names
 from elision.config.settings import load_settings, with_upstreams
 from elision.config.upstreams import UpstreamEntry
 from elision.policies.model import KEEP, Mode
 from elision.proxy.cli import app
 from elision.proxy.policy_source import load_policies
-from elision.proxy.records import Report
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

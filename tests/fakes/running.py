@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from elision.accounts.records import RequestRecord
 from elision.proxy.admin import Admin
 from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.handler import Deps, Handler
-from elision.proxy.records import RequestRecord
 from elision.proxy.rewriter import PassThrough, Rewriter
 from elision.proxy.routing import Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from elision.accounts.records import LogSink
 from elision.proxy.admin import Admin
 from elision.proxy.handler import Deps, Handler
-from elision.proxy.records import LogSink
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.routing import Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from aiohttp import web
 
+from elision.accounts.records import NOTHING_TOLD
 from elision.proxy.client_body import Pieces, read_up_to
 from elision.proxy.errors import RequestError
-from elision.proxy.records import NOTHING_TOLD
 from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.server import BoundedServer, ClientLimits
 from fakes.raw_upstream import RawUpstream, Received, answer, chunk

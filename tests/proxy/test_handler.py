@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from elision.proxy.records import Report
+from elision.accounts.records import Report
 from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.upstream import UpstreamLimits
 from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
@@ -213,8 +213,8 @@ async def test_stream_chunks_are_forwarded_as_they_arrive() -> None:
         await asyncio.sleep(0.01)
     assert b"prompt_tokens" in rest
     [record] = running.records
-    assert record.usage is not None
-    assert (record.usage.prompt_tokens, record.usage.completion_tokens) == (4, 2)
+    assert record.answered.usage is not None
+    assert (record.answered.usage.prompt_tokens, record.answered.usage.completion_tokens) == (4, 2)
 
 
 @pytest.mark.parametrize("after_first_byte", [True, False])

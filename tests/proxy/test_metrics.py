@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from elision.accounts.records import Report, RequestRecord
 from elision.proxy.metrics import Metrics
-from elision.proxy.records import Report, RequestRecord
 from elision.proxy.store_tiers import Figures
 
 SEARCH = Report("search", "rag@1", "enforce", tokens_before=100, tokens_after=40, bypass=("deadline",))

@@ -14,8 +14,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elision.accounts.records import Report
 from elision.proxy.errors import RequestError
-from elision.proxy.records import Report
 from elision.proxy.rewriter import Ask, Rewrite, Rewriter
 from elision.proxy.routing import (
     Route,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elision.proxy.sse import EventReader, Usage, UsageObserver
+from elision.accounts.usage import Usage
+from elision.proxy.sse import EventReader, UsageObserver
 
 CHUNKS = [
     {"choices": [{"delta": {"content": 'about "usage" — 你'}}]},

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from elision.proxy.records import LogSink, Report, RequestRecord
-from elision.proxy.sse import Usage
+from elision.accounts.records import LogSink, Report, RequestRecord
+from elision.accounts.usage import Answered, Usage
 
 REPORT = Report(
     team="search",
@@ -58,7 +58,7 @@ def test_a_withdrawn_rewrite_claims_no_saving() -> None:
 
 def test_the_log_line_holds_figures_and_the_path_only(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing empty, nothing of the prompt."""
-    record = RequestRecord("id", "POST", "/v1/x", 200, REPORT, Usage(410, 7), 1.234, 99.96)
+    record = RequestRecord("id", "POST", "/v1/x", 200, REPORT, Answered(Usage(410, 7)), 1.234, 99.96)
     with caplog.at_level(logging.INFO, logger="elision.requests"):
         LogSink().add(record)
     [line] = caplog.records

@@ -1,15 +1,17 @@
-"""The figures of one request: what was saved, why not more, what it cost in time.
+"""The figures of one request: what was saved, why not more, what it cost in time and money.
 
-Numbers and short words only; text of users has no place here. Headers, log and (later) metrics and
-dashboard all read these two values.
+Numbers and short words only; text of users has no place here. Headers, log, metrics and dashboard
+all read these two values.
 """
 
 import logging
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from elision.proxy.headers import Headers
-from elision.proxy.sse import Usage
+from elision.accounts.money import NANO, Basis, Money
+from elision.accounts.usage import NOTHING_SEEN, Answered
+
+Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,13 @@ class Report:
         tokens_audited: what rules in audit would have saved beyond that, in a policy that enforces.
         prefix: what became of the conversation's messages: how many were sent as before, how many were
             new, and what was decided for the provider's cache of them.
+        model: as the request names it, "" where it names none.
+        known_before: of `tokens_before`, those of messages that earlier requests had sent already.
+        known_after: of `tokens_after`, the same.
+        stepped: whether what earlier requests had sent goes out otherwise now, so that the provider's
+            cache of it is lost.
+        has_more: whether the prompt holds what is not counted here (tools, images, ...).
+        silent: the policy wants no `x-elision-*` headers.
     """
 
     team: str = ""
@@ -44,15 +53,30 @@ class Report:
     bypass: tuple[str, ...] = ()
     tokens_audited: int = 0
     prefix: tuple[str, ...] = ()
+    model: str = ""
+    known_before: int = 0
+    known_after: int = 0
+    stepped: bool = False
+    has_more: bool = False
+    silent: bool = False
+
+    @property
+    def tokens_saved(self) -> int:
+        """By our own count of the texts; what is only audited is not saved."""
+        return self.tokens_before - self.tokens_after if self.mode == "enforce" else 0
 
     def withdrawn(self, reason: str) -> "Report":
         """Return the report of the same request after its original was sent instead."""
         bypass = tuple(sorted({*self.bypass, reason}))
-        nothing = replace(self, methods=(), segments=(), prefix=())
-        return replace(nothing, tokens_after=self.tokens_before, bypass=bypass)
+        nothing = replace(self, methods=(), segments=(), prefix=(), stepped=False)
+        return replace(nothing, tokens_after=self.tokens_before, known_after=self.known_before, bypass=bypass)
 
-    def headers(self) -> Headers:
-        """Return the response headers that tell a client what was done; none without a policy."""
+    def headers(self, money: Money | None = None) -> Headers:
+        """Return the response headers that tell a client what was done; none without a policy.
+
+        Args:
+            money: as estimated before the answer; None where nobody knows.
+        """
         if not self.policy:
             return [("x-elision-bypass", ",".join(self.bypass))] if self.bypass else []
         pairs = [("team", self.team), ("policy", self.policy), ("mode", self.mode)]
@@ -68,6 +92,8 @@ class Report:
         pairs += [(name, ",".join(values)) for name, values in lists if values]
         pairs += [("cache", self.cache)] if self.cache else []
         pairs += [("prefix", ",".join(self.prefix))] if self.prefix else []
+        if money is not None and self.tokens_before:
+            pairs += [("cost-saved-usd", f"{money.saved / NANO:.9f}"), ("cost-basis", str(money.basis))]
         return [(f"x-elision-{name}", value) for name, value in pairs]
 
 
@@ -80,7 +106,14 @@ class RequestRecord:
     """One finished request, for those who keep accounts.
 
     Attributes:
+        at: when it came, in seconds since 1970.
         upstream: name of where it went; "" where there is but one, or none was found.
+        answered: what was seen of the answer.
+        money: None where the model's price is not known, or there is nothing to bill.
+        tokens_saved: by the upstream's tokenizer where it stated usage, else by our count.
+        basis: what `tokens_saved` rests on.
+        body_bytes: of the answer.
+        body_hash: of the client's body, in this process alone; 0 where it was not read.
     """
 
     request_id: str
@@ -88,12 +121,18 @@ class RequestRecord:
     path: str
     status: int
     report: Report = NOTHING_TOLD
-    usage: Usage | None = None
+    answered: Answered = NOTHING_SEEN
     overhead_ms: float = 0.0
     total_ms: float = 0.0
     sent_original_after_rejection: bool = False
     error: str = ""
     upstream: str = ""
+    at: float = 0.0
+    money: Money | None = None
+    tokens_saved: int = 0
+    basis: Basis = Basis.ESTIMATE
+    body_bytes: int = 0
+    body_hash: int = 0
 
 
 class RecordSink(Protocol):
@@ -114,7 +153,7 @@ class LogSink:
         """Log the record's figures as `extra` fields of one line."""
         if not self._log.isEnabledFor(logging.INFO):
             return
-        report, usage = record.report, record.usage
+        report, usage = record.report, record.answered.usage
         figures = {
             "request_id": record.request_id,
             "status": record.status,
