@@ -182,9 +182,25 @@ class CausalLM:
         Texts longer than the scoring window are read in windows that overlap by 256 tokens.
         Source: Selective-Context, arXiv:2310.06201, section 2: self-information.
         """
-        encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        rows = [row for i, item in enumerate(encoded) for row in self._windows(i, item.ids)]
-        scores = [np.zeros(len(item.ids)) for item in encoded]
+        return self.conditional([("", text) for text in texts])
+
+    def conditional(self, pairs: Sequence[tuple[str, str]]) -> list[Surprisal]:
+        """Score texts, each after BOS and a prefix of its own, which is not scored; batched as `surprisal`.
+
+        A prefix that leaves a text less than half of the scoring window keeps its end.
+        Source: LongLLMLingua, arXiv:2310.06839, section 4: perplexities under a condition.
+
+        Args:
+            pairs: (prefix, text).
+        """
+        texts = self._tokenizer.encode_batch([text for _, text in pairs], add_special_tokens=False)
+        prefixes = self._tokenizer.encode_batch([prefix for prefix, _ in pairs], add_special_tokens=False)
+        rows = [
+            row
+            for i, (prefix, item) in enumerate(zip(prefixes, texts, strict=True))
+            for row in self._after(i, prefix.ids, item.ids)
+        ]
+        scores = [np.zeros(len(item.ids)) for item in texts]
         for batch in _batches(rows):
             give_way()
             for row, nll in zip(batch, self._score(batch), strict=True):
@@ -192,7 +208,7 @@ class CausalLM:
                 scores[row.text][row.at : row.at + fresh] = nll[row.fresh :]
         return [
             Surprisal(np.asarray(item.offsets, np.int64).reshape(-1, 2), nll)
-            for item, nll in zip(encoded, scores, strict=True)
+            for item, nll in zip(texts, scores, strict=True)
         ]
 
     def surprisal_plain(self, text: str) -> Surprisal:
@@ -265,12 +281,17 @@ class CausalLM:
             )
         )
 
-    def _windows(self, text: int, ids: list[int]) -> Iterator[_Row]:
+    def _after(self, text: int, prefix: list[int], ids: list[int]) -> Iterator[_Row]:
+        """Yield a text's windows, each with the prefix before it, and with what came before in the text."""
         size = max(2, min(_WINDOW, self.window) - 1)
-        overlap = min(_OVERLAP, size // 2)
-        yield _Row(text, 0, ids[:size], 0)
-        for at in range(size, len(ids), size - overlap):
-            yield _Row(text, at, ids[at - overlap : at - overlap + size], overlap)
+        prefix = prefix[-(size // 2) :] if prefix else []
+        room = size - len(prefix)
+        overlap = min(_OVERLAP, room // 2)
+        if ids:
+            yield _Row(text, 0, prefix + ids[:room], len(prefix))
+        for at in range(room, len(ids), room - overlap):
+            window = ids[at - overlap : at - overlap + room]
+            yield _Row(text, at, prefix + window, len(prefix) + overlap)
 
     def _score(self, batch: Sequence[_Row]) -> Iterator[NDArray[np.float64]]:
         """Return the NLL of each row's tokens. Padding stands right, where a causal model's

@@ -145,3 +145,24 @@ def test_the_default_model_knows_english() -> None:
     assert prose.nll.mean() + 1 < shuffled.nll.mean()
     question = [{"role": "user", "content": "What is the capital of France?"}]
     assert "Paris" in "".join(lm.generate(question, Sampling(20)))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text"), [("Who was late?", " The fox was."), ("", "The fox."), ("A.", "")]
+)
+def test_a_text_after_a_prefix_is_scored_as_the_end_of_both(lm: CausalLM, prefix: str, text: str) -> None:
+    """The prefix is a condition and has no scores of its own."""
+    [found] = lm.conditional([(prefix, text)])
+    whole = lm.surprisal_plain(prefix + text).nll[lm.count(prefix) :]
+    assert lm.count(prefix) + lm.count(text) == lm.count(prefix + text)
+    np.testing.assert_allclose(found.nll, whole, rtol=1e-4, atol=1e-4)
+    assert len(found.offsets) == len(found.nll)
+
+
+def test_texts_and_prefixes_beyond_the_window_are_scored_to_their_end(tmp_path: Path) -> None:
+    """A long prefix keeps its end, a long text comes in windows."""
+    lm = CausalLM.load(resolve(str(save_tiny_lm(tmp_path / "m", window=64)), tmp_path / "c"))
+    text, prefix = "The quick brown fox was late. " * 20, "Nobody saw it. " * 30
+    [found] = lm.conditional([(prefix, text)])
+    assert len(found.nll) == lm.count(text) > 128
+    assert (found.nll > 0).all()
