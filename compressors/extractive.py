@@ -100,7 +100,7 @@ class Extractive:
         found = {i: units for i in todo if (units := _known(known[i], texts[i])) is not None}
         new = self._scored({i: (texts[i], targets[i].question) for i in todo if i not in found})
         for i, units in (found | new).items():
-            outcome = self._shorten(texts[i], units, targets[i], counters[i])
+            outcome = self.shorten(texts[i], units, targets[i])
             results[i] = Result(outcome, scores.pack(units, len(texts[i])) if i in new else b"")
         return results
 
@@ -123,16 +123,20 @@ class Extractive:
             return "too_short"
         return "within_target" if budget >= total else ""
 
-    def _shorten(self, text: str, units: Units, target: Target, counter: TokenCounter) -> Outcome:
+    def shorten(self, text: str, units: Units, target: Target, held: Sequence[Span] = ()) -> Outcome:
+        """Choose among a text's units; what `compress_known` does once a text is scored.
+
+        Args:
+            held: what stays beside what is protected and forced; ascending and disjoint.
+        """
+        counter = self._counters.counter_for(target.model)
         starts = counter.starts(text)
         if len(units.bounds) < _MIN_UNITS:
             return self._original(text, len(starts), "too_short")
-        protected = find_spans(text, target.protect)
-        if self._forced.digits:
-            protected = merged((*((span.start, span.end) for span in protected), *digit_spans(text)))
+        protected = self.protected(text, target, held)
         parted = part(text, units, self._forced.tokens)
-        held = merged((span.start, span.end) for span in (*protected, *parted.spans))
-        choice = Choice(text, parted.units, held, starts)
+        forced = merged((span.start, span.end) for span in (*protected, *parted.spans))
+        choice = Choice(text, parted.units, forced, starts)
         droppable = _droppable(parted, protected, self._forced.drop_consecutive)
         found = _Search(text, choice, counter, droppable).fit(budget_tokens(target, len(starts)))
         kept = as_spans(found.slices)
@@ -146,6 +150,11 @@ class Extractive:
         if reason:
             return self._original(text, len(starts), reason)
         return Outcome(found.text, len(starts), found.tokens, kept, self._name, self.fingerprint)
+
+    def protected(self, text: str, target: Target, held: Sequence[Span] = ()) -> tuple[Span, ...]:
+        """Return what of a text must stay whole, ascending and disjoint."""
+        spans = [(span.start, span.end) for span in (*find_spans(text, target.protect), *held)]
+        return merged((*spans, *digit_spans(text)) if self._forced.digits else spans)
 
     def _original(self, text: str, tokens: int, reason: str) -> Outcome:
         return Outcome(text, tokens, tokens, (), self._name, self.fingerprint, reason)
