@@ -1,36 +1,44 @@
-"""A causal language model on this machine: how surprising each token is, and what comes next.
+"""A causal language model on this machine: how surprising each token of a text is.
 
-This module owns tensors, batching and decoding; it knows nothing of prompts that are to be
-shortened, nor of HTTP. Weights come from `elision.compressors.weights`. Everything runs in fp32 on
-a CPU, where bf16 is several times slower. A `CausalLM` may be used from several threads: one
-forward pass runs at a time.
+This module owns tensors and batches; it knows nothing of prompts that are to be shortened, nor of
+HTTP. Weights come from `elision.compressors.weights`; they run on the GPU if there is one, in bf16,
+else in fp32. A `CausalLM` may be used from several threads: one forward pass runs at a time.
 """
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elision.compressors.breaks import give_way
-from elision.compressors.errors import PromptTooLong
+from elision.compressors.causal_states import States
+from elision.compressors.errors import WeightsMissing
 from elision.compressors.weights import Weights, quiet
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
     from transformers import PreTrainedModel
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+WINDOW = 2048
+"""A token is read in the context of at most so many others."""
 # Rows of logits that are alive at once: 256 rows of 49,152 fp32 are 50 MB; fewer would read the
 # head's own 113 MB more often.
 _HEAD_ROWS = 256
+_HEAD_ROWS_GPU = 2048
 _BATCH_TOKENS = 1024
-# A text longer than the window is read in windows that repeat this much as context.
+_BATCH_TOKENS_GPU = 65_536
+# Where a model's positions end a text is read anew from this much before.
 _OVERLAP = 256
-_WINDOW = 2048
+_PROBE = (1, 0, 2, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,98 +51,57 @@ class Surprisal:
         nll: (T,) float64, -ln p(token | BOS and the tokens before it), in nats.
     """
 
-    offsets: NDArray[np.int64]
-    nll: NDArray[np.float64]
+    offsets: Ints
+    nll: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How text is generated.
+class Tokens(NamedTuple):
+    """A text as the model reads it: (T,) ids, and (T, 2) the characters that each stands for."""
 
-    Attributes:
-        max_tokens: at most so many new tokens.
-        temperature: 0 takes the likeliest token each time.
-        top_p: sample among the likeliest tokens that together have this probability.
-        stop: generation ends before the first of these strings.
-        seed: equal seeds give equal texts; None draws one.
-    """
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
+    ids: list[int]
+    offsets: Ints
 
 
 class _Row(NamedTuple):
-    """One window of one text: token ids after BOS, of which those from `fresh` on are scored."""
+    """A text to be scored: what stands before it, BOS first, and its own tokens."""
 
     text: int
-    at: int
+    head: list[int]
     ids: list[int]
-    fresh: int
-
-
-class Generation(Iterator[str]):
-    """Text as it is generated, in pieces; `close()` stops before the next token.
-
-    Attributes:
-        ids: tokens generated so far, the end mark included.
-        prompt_tokens: tokens of the prompt.
-        completion_tokens: how many `ids` there are.
-        finish_reason: "stop" (the model, or a stop string), "length", or "" while it runs and
-            after `close()`.
-    """
-
-    def __init__(self, decoder: "_Decoder") -> None:
-        self._decoder = decoder
-        self._pieces = decoder.run()
-
-    def __next__(self) -> str:
-        return next(self._pieces)
-
-    def close(self) -> None:
-        """Stop; what has been given so far remains the whole answer."""
-        self._pieces.close()
 
     @property
-    def prompt_tokens(self) -> int:
-        return len(self._decoder.prompt)
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        return tuple(self._decoder.ids)
-
-    @property
-    def completion_tokens(self) -> int:
-        return len(self._decoder.ids)
-
-    @property
-    def finish_reason(self) -> str:
-        return self._decoder.finish_reason
+    def length(self) -> int:
+        return len(self.head) + len(self.ids)
 
 
 class CausalLM:
     """A causal language model with its tokenizer; make one with `CausalLM.load`."""
 
     def __init__(self, model: "PreTrainedModel", tokenizer: "Tokenizer", weights: Weights) -> None:
-        """Take a model in eval mode and its tokenizer; texts never yield special tokens."""
+        """Take a model in eval mode and its tokenizer; texts never yield special tokens.
+
+        Raises: WeightsMissing if the model makes something else of its head's logits than is known.
+        """
         tokenizer.encode_special_tokens = True
         tokenizer.no_padding()
         tokenizer.no_truncation()
+        tensor = next(model.parameters())
         self._model = model
         self._tokenizer = tokenizer
         self._weights = weights
+        self._device, self._dtype = tensor.device, tensor.dtype
         self._lock = threading.Lock()
+        self._check_head()
 
     @classmethod
     def load(cls, weights: Weights, threads: int | None = None) -> "CausalLM":
-        """Load weights to CPU memory, as fp32.
+        """Load weights, to the GPU if there is one.
 
         Args:
             weights: from `elision.compressors.weights.resolve`.
             threads: CPU threads for tensor work; torch keeps one such number per process. None
                 leaves it alone.
+        Raises: WeightsMissing if they are no causal model's.
         """
         import torch
         from tokenizers import Tokenizer
@@ -142,13 +109,22 @@ class CausalLM:
 
         if threads:
             torch.set_num_threads(threads)
-        with quiet():
-            model = AutoModelForCausalLM.from_pretrained(
-                weights.directory, dtype=torch.float32, use_safetensors=True
-            )
+        on_gpu = torch.cuda.is_available()
+        half = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float16
+        try:
+            with quiet():
+                model = AutoModelForCausalLM.from_pretrained(
+                    weights.directory,
+                    dtype=half if on_gpu else torch.float32,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                )
+        except (ValueError, KeyError, OSError) as error:
+            raise WeightsMissing(f"{weights.directory} holds no causal model: {error}") from error
         tokenizer = Tokenizer.from_file(str(weights.directory / "tokenizer.json"))
         model.eval()
-        return cls(model, tokenizer, weights)
+        return cls(model.to("cuda") if on_gpu else model, tokenizer, weights)
 
     @property
     def checksum(self) -> str:
@@ -156,9 +132,28 @@ class CausalLM:
         return self._weights.checksum
 
     @property
-    def window(self) -> int:
+    def fingerprint(self) -> str:
+        """Weights and precision, on which scores depend."""
+        return f"{str(self._dtype).removeprefix('torch.')}:{self.checksum[:16]}"
+
+    @property
+    def positions(self) -> int:
         """Tokens that the model can read and write at once."""
-        return int(getattr(self._model.config, "max_position_embeddings", _WINDOW))
+        config = self._model.config.get_text_config()
+        told = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        return int(told or WINDOW)
+
+    @property
+    def window(self) -> int:
+        """Tokens in whose context one is scored, at most."""
+        return min(WINDOW, self.positions)
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows that may share a pass where their company shows in the last bits: one on a CPU, which
+        loses nothing by it.
+        """
+        return 1 if self._device.type == "cpu" else 64
 
     @cached_property
     def bos(self) -> int:
@@ -167,7 +162,7 @@ class CausalLM:
         Where the vocabulary has `<|endoftext|>`, pretraining put that between documents; a chat
         model's own BOS opens a turn instead (SmolLM2 reads prose 0.3 nats worse after it).
         """
-        config = self._model.config
+        config = self._model.config.get_text_config()
         separator = self._tokenizer.token_to_id("<|endoftext|>")
         named = (separator, getattr(config, "bos_token_id", None), getattr(config, "eos_token_id", None))
         return next((token for token in named if isinstance(token, int)), 0)
@@ -176,10 +171,14 @@ class CausalLM:
         """Return the number of tokens of a text; special-token literals count as plain text."""
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the tokens of texts; special-token literals count as plain text."""
+        found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [Tokens(item.ids, _offsets(item)) for item in found]
+
     def surprisal(self, texts: Sequence[str]) -> list[Surprisal]:
         """Score each text by itself, after BOS, in length-sorted padded batches.
 
-        Texts longer than the scoring window are read in windows that overlap by 256 tokens.
         Source: Selective-Context, arXiv:2310.06201, section 2: self-information.
         """
         return self.conditional([("", text) for text in texts])
@@ -187,61 +186,49 @@ class CausalLM:
     def conditional(self, pairs: Sequence[tuple[str, str]]) -> list[Surprisal]:
         """Score texts, each after BOS and a prefix of its own, which is not scored; batched as `surprisal`.
 
-        A prefix that leaves a text less than half of the scoring window keeps its end.
+        A text beyond the window is read in pieces over the keys and values of the piece before;
+        BOS and prefix stay in sight. A prefix that leaves a text less than half of the window
+        keeps its end.
         Source: LongLLMLingua, arXiv:2310.06839, section 4: perplexities under a condition.
 
         Args:
             pairs: (prefix, text).
         """
-        texts = self._tokenizer.encode_batch([text for _, text in pairs], add_special_tokens=False)
-        prefixes = self._tokenizer.encode_batch([prefix for prefix, _ in pairs], add_special_tokens=False)
+        texts = self.tokenise([text for _, text in pairs])
+        heads = [self.head(prefix) for prefix, _ in pairs]
         rows = [
-            row
-            for i, (prefix, item) in enumerate(zip(prefixes, texts, strict=True))
-            for row in self._after(i, prefix.ids, item.ids)
+            _Row(i, head, item.ids)
+            for i, (head, item) in enumerate(zip(heads, texts, strict=True))
+            if item.ids
         ]
         scores = [np.zeros(len(item.ids)) for item in texts]
-        for batch in _batches(rows):
+        budget = _BATCH_TOKENS if self._device.type == "cpu" else _BATCH_TOKENS_GPU
+        for batch in _batches([row for row in rows if row.length <= self.window], budget):
             give_way()
             for row, nll in zip(batch, self._score(batch), strict=True):
-                fresh = len(row.ids) - row.fresh
-                scores[row.text][row.at : row.at + fresh] = nll[row.fresh :]
-        return [
-            Surprisal(np.asarray(item.offsets, np.int64).reshape(-1, 2), nll)
-            for item, nll in zip(texts, scores, strict=True)
-        ]
+                scores[row.text] = nll
+        for row in rows:
+            if row.length > self.window:
+                scores[row.text] = self._stream(row)
+        return [Surprisal(item.offsets, nll) for item, nll in zip(texts, scores, strict=True)]
 
-    def surprisal_plain(self, text: str) -> Surprisal:
+    def head(self, prefix: str) -> list[int]:
+        """Return what stands before a text: BOS, and of a prefix the end, half of the window at most."""
+        room = self.window // 2 - 1
+        ids = self._tokenizer.encode(prefix, add_special_tokens=False).ids if prefix and room > 0 else []
+        return [self.bos, *ids[-room:]]
+
+    def surprisal_plain(self, text: str, prefix: str = "") -> Surprisal:
         """Score one text the slow way: one window, whole softmax. The reference for tests."""
         import torch
 
         item = self._tokenizer.encode(text, add_special_tokens=False)
-        ids = torch.tensor([[self.bos, *item.ids]])
+        head = self.head(prefix)
+        ids = torch.tensor([[*head, *item.ids]], device=self._device)
         with self._lock, torch.inference_mode():
-            logits = self._model(ids, use_cache=False).logits[0, :-1]
-        chosen = torch.log_softmax(logits.double(), -1).gather(1, ids[0, 1:, None])[:, 0]
-        return Surprisal(np.asarray(item.offsets, np.int64).reshape(-1, 2), -chosen.numpy())
-
-    def count_prompt(self, messages: Sequence[Mapping[str, str]]) -> int:
-        """Return the tokens of a conversation in the model's chat format."""
-        return len(self.encode_prompt(messages))
-
-    def generate(self, messages: Sequence[Mapping[str, str]], sampling: Sampling | None = None) -> Generation:
-        """Answer a conversation, piece by piece; nothing is computed until the first piece.
-
-        Args:
-            messages: each with `role` and `content`.
-            sampling: how; None takes the likeliest tokens, 256 at most.
-        Raises: PromptTooLong if the prompt leaves no room for an answer.
-        """
-        prompt = self.encode_prompt(messages)
-        room = self.window - len(prompt)
-        if room < 1:
-            raise PromptTooLong(
-                f"the prompt has {len(prompt)} tokens and the model reads {self.window}: shorten it"
-            )
-        chosen = sampling or Sampling()
-        return Generation(_Decoder(self, prompt, chosen, min(room, chosen.max_tokens)))
+            logits = self._model(ids, use_cache=False).logits[0, len(head) - 1 : -1]
+        chosen = torch.log_softmax(logits.double(), -1).gather(1, ids[0, len(head) :, None])[:, 0]
+        return Surprisal(_offsets(item), -chosen.cpu().numpy())
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some tokens, special tokens left out."""
@@ -262,9 +249,12 @@ class CausalLM:
 
         with self._lock, torch.inference_mode():
             out = self._model(
-                torch.tensor([list(ids)]), past_key_values=cache, use_cache=True, logits_to_keep=1
+                torch.tensor([list(ids)], device=self._device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
             )
-        return out.logits[0, -1], out.past_key_values
+        return out.logits[0, -1].float().cpu(), out.past_key_values
 
     @cached_property
     def _chat(self) -> Any:
@@ -281,144 +271,130 @@ class CausalLM:
             )
         )
 
-    def _after(self, text: int, prefix: list[int], ids: list[int]) -> Iterator[_Row]:
-        """Yield a text's windows, each with the prefix before it, and with what came before in the text."""
-        size = max(2, min(_WINDOW, self.window) - 1)
-        prefix = prefix[-(size // 2) :] if prefix else []
-        room = size - len(prefix)
-        overlap = min(_OVERLAP, room // 2)
-        if ids:
-            yield _Row(text, 0, prefix + ids[:room], len(prefix))
-        for at in range(room, len(ids), room - overlap):
-            window = ids[at - overlap : at - overlap + room]
-            yield _Row(text, at, prefix + window, len(prefix) + overlap)
+    def run(self, ids: Ints, positions: Ints, real: NDArray[np.bool_] | None, cache: Any) -> "torch.Tensor":
+        """Read tokens on top of a cache, as `elision.compressors.causal_states.Body` says."""
+        import torch
 
-    def _score(self, batch: Sequence[_Row]) -> Iterator[NDArray[np.float64]]:
-        """Return the NLL of each row's tokens. Padding stands right, where a causal model's
+        mask = None if real is None else torch.from_numpy(real).to(self._device)
+        with self._lock, torch.inference_mode():
+            return self._model.base_model(  # type: ignore[no-any-return]
+                torch.from_numpy(ids).to(self._device),
+                position_ids=torch.from_numpy(positions).to(self._device),
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            ).last_hidden_state
+
+    def nll(self, hidden: "torch.Tensor", targets: Ints) -> Floats:
+        """Return (R,) -ln p(target) for (R, H) hidden states and (R,) targets, some rows at a time."""
+        import torch
+
+        rows = _HEAD_ROWS if self._device.type == "cpu" else _HEAD_ROWS_GPU
+        wanted = torch.from_numpy(targets).to(self._device)
+        parts = [torch.zeros(0)]
+        with self._lock, torch.inference_mode():
+            for at in range(0, len(targets), rows):
+                logits = self._logits(hidden[at : at + rows])
+                picked = logits.gather(1, wanted[at : at + rows, None])[:, 0]
+                parts.append((torch.logsumexp(logits, -1) - picked).cpu())
+        return np.asarray(torch.cat(parts).double().numpy(), np.float64)
+
+    def _logits(self, hidden: "torch.Tensor") -> "torch.Tensor":
+        """Return fp32 logits of hidden states, capped and scaled as the model has it."""
+        import torch
+
+        config = self._model.config.get_text_config()
+        head: Any = self._model.get_output_embeddings()
+        logits: torch.Tensor = head(hidden).float()
+        cap = getattr(config, "final_logit_softcapping", None)
+        if cap:
+            logits = cap * torch.tanh(logits / cap)
+        times, parts = getattr(config, "logit_scale", None), getattr(config, "logits_scaling", None)
+        return logits * (times or 1.0) / (parts or 1.0)
+
+    def _check_head(self) -> None:
+        """Compare our logits with the model's own; families differ in what they do to them."""
+        import torch
+
+        ids = torch.tensor([[one % self._model.config.get_text_config().vocab_size for one in _PROBE]])
+        ids = ids.to(self._device)
+        with torch.inference_mode():
+            own = self._model(ids, use_cache=False).logits[0].float()
+            ours = self._logits(self._model.base_model(ids, use_cache=False).last_hidden_state[0])
+        # Half precision rounds to three digits.
+        near = 1e-3 if self._dtype == torch.float32 else 0.1
+        if not torch.allclose(own, ours, rtol=near, atol=near * max(1.0, float(own.abs().max()))):
+            kind = self._model.config.model_type
+            raise WeightsMissing(
+                f"models of type {kind!r} are not known: they change their logits; use another"
+            )
+
+    def _score(self, batch: Sequence[_Row]) -> Iterator[Floats]:
+        """Return the NLL of each row's own tokens. Padding stands right, where a causal model's
         tokens do not see it, so that no attention mask is needed.
         """
         import torch
 
-        lengths = [len(row.ids) for row in batch]
-        padded = np.full((len(batch), max(lengths) + 1), self.bos, np.int64)
+        lengths = np.asarray([row.length for row in batch])
+        padded = np.full((len(batch), lengths.max()), self.bos, np.int64)
         for i, row in enumerate(batch):
-            padded[i, 1 : 1 + len(row.ids)] = row.ids
-        ids = torch.from_numpy(padded)
-        real = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-        with self._lock, torch.inference_mode():
-            hidden = self._model.base_model(ids[:, :-1], use_cache=False).last_hidden_state
-            nll = self._head_nll(hidden[real], ids[:, 1:][real])
-        yield from np.split(nll, np.cumsum(lengths)[:-1])
+            padded[i, : row.length] = row.head + row.ids
+        at = np.arange(lengths.max())
+        positions = np.broadcast_to(at, padded.shape).copy()
+        heads = np.asarray([len(row.head) for row in batch])
+        scored = (at >= heads[:, None] - 1) & (at < lengths[:, None] - 1)
+        hidden = self.run(padded, positions, None, None)
+        targets = np.concatenate([row.ids for row in batch]).astype(np.int64)
+        nll = self.nll(hidden[torch.from_numpy(scored).to(self._device)], targets)
+        yield from np.split(nll, np.cumsum([len(row.ids) for row in batch])[:-1])
 
-    def _head_nll(self, hidden: "torch.Tensor", targets: "torch.Tensor") -> NDArray[np.float64]:
-        """Return -ln p(target) for (R, H) hidden states and (R,) targets, some rows at a time."""
+    def _stream(self, row: _Row) -> Floats:
+        """Score a text that is longer than the window, piece by piece.
+
+        The first piece fills the window; each further one sees the head and half a window before it.
+        Where positions do not last for that, a further window begins with some of what came before.
+        """
         import torch
 
-        head: Any = self._model.get_output_embeddings()
-        cap = getattr(self._model.config, "final_logit_softcapping", None)
-        parts = []
-        for at in range(0, len(targets), _HEAD_ROWS):
-            rows, chosen = hidden[at : at + _HEAD_ROWS], targets[at : at + _HEAD_ROWS]
-            logits = head(rows)
-            if cap:
-                logits = cap * torch.tanh(logits / cap)
-            picked = logits.gather(1, chosen[:, None])[:, 0]
-            parts.append(torch.logsumexp(logits, -1) - picked)
-        return np.asarray(torch.cat(parts).double().numpy(), np.float64)
+        room = self.window - len(row.head)
+        lasts = self.positions >= 2 * self.window
+        overlap = min(_OVERLAP, room // 2)
+        size = room // 2 if lasts else room - overlap
+        cuts = [0, *range(room, len(row.ids), size), len(row.ids)]
+        states, place = States(self, 1), 0
+        last: torch.Tensor | None = None
+        nll = []
+        for at, end in pairwise(cuts):
+            give_way()
+            feed = row.ids[at:end]
+            if last is None or place + len(feed) > self.positions:
+                states, place, last = States(self, 1), 0, None
+                feed = row.head + row.ids[max(0, at - overlap) : end]
+            [hidden] = states.read([feed], [place])
+            place += len(feed)
+            # What foretells a piece's first token stands in what was read before it.
+            seen = hidden if last is None else torch.cat((last, hidden))
+            targets = np.asarray(row.ids[at:end], np.int64)
+            nll.append(self.nll(seen[len(seen) - len(targets) - 1 : -1], targets))
+            last = hidden[-1:]
+            [cells] = states.cells
+            sight = np.arange(max(len(row.head), cells - room // 2), cells)
+            states.keep([0], [np.concatenate((np.arange(len(row.head)), sight))])
+        return np.concatenate(nll)
 
 
-def _batches(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+def _offsets(item: "Encoding") -> Ints:
+    return np.asarray(item.offsets, np.int64).reshape(-1, 2)
+
+
+def _batches(rows: Sequence[_Row], budget: int) -> Iterator[list[_Row]]:
     """Sort rows by length, so that padding is small, and cut them into batches by token budget."""
     batch: list[_Row] = []
-    for row in sorted((row for row in rows if row.ids), key=lambda row: -len(row.ids)):
-        width = len(batch[0].ids) if batch else 0
-        if batch and width * (len(batch) + 1) > _BATCH_TOKENS:
+    for row in sorted(rows, key=lambda row: -row.length):
+        width = batch[0].length if batch else 0
+        if batch and width * (len(batch) + 1) > budget:
             yield batch
             batch = []
         batch.append(row)
     if batch:
         yield batch
-
-
-class _Decoder:
-    """One answer in the making: tokens so far, and how much of their text has been given out."""
-
-    def __init__(self, lm: CausalLM, prompt: list[int], sampling: Sampling, room: int) -> None:
-        self.prompt = prompt
-        self.ids: list[int] = []
-        self.finish_reason = ""
-        self._lm = lm
-        self._sampling = sampling
-        self._room = room
-
-    def run(self) -> Generator[str, None, None]:
-        given = 0
-        for _ in self._tokens():
-            text = self._lm.decode(self.ids)
-            cut = _first(text, self._sampling.stop)
-            if cut is not None:
-                self.finish_reason = "stop"
-                yield text[given:cut]
-                return
-            safe = _safe(text, self._sampling.stop)
-            if safe > given:
-                yield text[given:safe]
-                given = safe
-        rest = self._lm.decode(self.ids)[given:]
-        if rest:
-            yield rest
-
-    def _tokens(self) -> Iterator[int]:
-        import torch
-
-        random = torch.Generator()
-        if self._sampling.seed is None:
-            random.seed()
-        else:
-            random.manual_seed(self._sampling.seed % 2**63)
-        fresh, cache = self.prompt, None
-        while len(self.ids) < self._room:
-            logits, cache = self._lm.step(fresh, cache)
-            token = _pick(logits, self._sampling, random)
-            self.ids.append(token)
-            if token in self._lm.ends:
-                self.finish_reason = "stop"
-                return
-            yield token
-            fresh = [token]
-        self.finish_reason = "length"
-
-
-def _pick(logits: "torch.Tensor", sampling: Sampling, random: "torch.Generator") -> int:
-    """Choose a token from (V,) logits. Source of top-p: nucleus sampling, arXiv:1904.09751."""
-    import torch
-
-    if sampling.temperature <= 0:
-        return int(logits.argmax())
-    chances, order = torch.softmax(logits / sampling.temperature, -1).sort(descending=True)
-    # The first token stays whatever top_p is: what counts is the mass before each token.
-    before = chances.cumsum(0) - chances
-    chances = torch.where((before < sampling.top_p) | (before == 0), chances, 0.0)
-    return int(order[torch.multinomial(chances, 1, generator=random)])
-
-
-def _first(text: str, stops: Sequence[str]) -> int | None:
-    """Return where the first stop string begins, if there is one."""
-    found = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
-    return min(found, default=None)
-
-
-def _safe(text: str, stops: Sequence[str]) -> int:
-    """Return how much of a growing text can be given out: what further tokens cannot change.
-
-    Held back: the replacement characters of an unfinished UTF-8 sequence, and an end that may
-    yet become a stop string.
-    """
-    end = len(text.rstrip("\ufffd"))
-    held = 0
-    for stop in stops:
-        for size in range(min(len(stop) - 1, end), held, -1):
-            if text.endswith(stop[:size], 0, end):
-                held = size
-                break
-    return end - held

@@ -28,8 +28,9 @@ from typing import Annotated, Literal, Protocol, TypeVar
 import msgspec
 from aiohttp import web
 
-from elision.compressors.causal_lm import CausalLM, Sampling
+from elision.compressors.causal_lm import CausalLM
 from elision.compressors.errors import PromptTooLong
+from elision.compressors.generation import Sampling, Writer
 from elision.compressors.weights import DEFAULT_MODEL, resolve
 from elision.proxy import logs
 from elision.proxy.errors import OwnError, ProxyError, RequestError
@@ -43,7 +44,7 @@ T = TypeVar("T")
 
 
 class Answer(Protocol):
-    """A text in the making; `elision.compressors.causal_lm.Generation` is one."""
+    """A text in the making; `elision.compressors.generation.Generation` is one."""
 
     def __next__(self) -> str:
         """Return the next piece, or raise StopIteration at the end."""
@@ -70,7 +71,7 @@ class Answer(Protocol):
 
 
 class Model(Protocol):
-    """What answers conversations; `elision.compressors.causal_lm.CausalLM` does."""
+    """What answers conversations; `elision.compressors.generation.Writer` does."""
 
     def generate(self, messages: Sequence[Mapping[str, str]], sampling: Sampling | None = None) -> Answer:
         """Begin an answer; raise PromptTooLong if the conversation does not fit."""
@@ -329,7 +330,7 @@ def serve(host: str, port: int, weights: str = "") -> int:
     logs.configure("console", "info")
     log = logging.getLogger("elision.upstream")
     log.info("Loading the model; the first time its weights are converted, which takes a minute")
-    model = CausalLM.load(resolve(weights))
+    model = Writer(CausalLM.load(resolve(weights)))
     name = Path(weights).name or DEFAULT_MODEL
     try:
         asyncio.run(run(LocalUpstream(model, name), host, port))

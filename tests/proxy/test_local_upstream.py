@@ -17,8 +17,9 @@ import openai
 import pytest
 from aiohttp import web
 
-from elision.compressors.causal_lm import CausalLM, Sampling
+from elision.compressors.causal_lm import CausalLM
 from elision.compressors.errors import PromptTooLong
+from elision.compressors.generation import Sampling, Writer
 from elision.compressors.weights import resolve
 from elision.proxy.errors import RequestError
 from elision.proxy.local_upstream import LocalUpstream, Model, parse_request, run
@@ -265,9 +266,9 @@ async def test_a_signal_ends_the_server(reciter: Reciter, unused_tcp_port: int) 
 
 
 async def test_a_real_model_of_random_weights_answers_alike_for_equal_seeds(tmp_path: Path) -> None:
-    """The model behind is `CausalLM`: its answers, its counts, its window."""
+    """The model behind is `Writer`: its answers, its counts, its window."""
     weights = resolve(str(save_tiny_lm(tmp_path / "lm", window=256)), tmp_path / "cache")
-    async with serving(CausalLM.load(weights)) as client:
+    async with serving(Writer(CausalLM.load(weights))) as client:
         drawn = {"temperature": 1.0, "seed": 11, "max_tokens": 12}
         (_, first), (_, second) = await ask(client, **drawn), await ask(client, **drawn)
         *_, usage, _ = await ask_streamed(client, stream_options={"include_usage": True}, max_tokens=1)
@@ -281,7 +282,7 @@ async def test_a_real_model_of_random_weights_answers_alike_for_equal_seeds(tmp_
 @pytest.mark.real_model
 async def test_the_packaged_model_answers_openais_own_client(unused_tcp_port: int) -> None:
     """A question of general knowledge, whole and streamed, through the official client."""
-    app = LocalUpstream(CausalLM.load(resolve()), "smollm2").application()
+    app = LocalUpstream(Writer(CausalLM.load(resolve())), "smollm2").application()
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
