@@ -7,11 +7,16 @@ all read these two values.
 import logging
 from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import quote
 
 from elision.accounts.money import NANO, Basis, Money
 from elision.accounts.usage import NOTHING_SEEN, Answered
 
 Headers = list[tuple[str, str]]
+
+LONGEST_VALUE = 400
+"""Characters of a header's value, at most."""
+_SAFE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,8 @@ class Report:
         tokens_after: the same of what was (in audit: would have been) forwarded.
         encoding: what counted them; a leading `~` marks an estimate.
         segments: shortened and kept segments by kind, as `kind:before>after`.
-        cache: hit, miss, partial, or "" when no segment was to be compressed.
+        cache: "" when no segment was to be compressed; replay when all that are had been sent so by
+            earlier requests; else what became of the others: hit, miss, partial.
         bypass: why something planned was not done, sorted, without repeats.
         tokens_audited: what rules in audit would have saved beyond that, in a policy that enforces.
         prefix: what became of the conversation's messages: how many were sent as before, how many were
@@ -65,36 +71,59 @@ class Report:
         """By our own count of the texts; what is only audited is not saved."""
         return self.tokens_before - self.tokens_after if self.mode == "enforce" else 0
 
+    @property
+    def tokens_only_audited(self) -> int:
+        """By our own count, what was found and not saved: by rules in audit, or by a policy in audit."""
+        found = self.tokens_before - self.tokens_after if self.mode == "audit" else 0
+        return self.tokens_audited + found
+
     def withdrawn(self, reason: str) -> "Report":
         """Return the report of the same request after its original was sent instead."""
         bypass = tuple(sorted({*self.bypass, reason}))
-        nothing = replace(self, methods=(), segments=(), prefix=(), stepped=False)
+        nothing = replace(self, methods=(), segments=(), cache="", prefix=(), stepped=False)
         return replace(nothing, tokens_after=self.tokens_before, known_after=self.known_before, bypass=bypass)
 
     def headers(self, money: Money | None = None) -> Headers:
-        """Return the response headers that tell a client what was done; none without a policy.
+        """Return the response headers that say what was done; `docs/headers.md` is their contract.
 
         Args:
             money: as estimated before the answer; None where nobody knows.
         """
-        if not self.policy:
-            return [("x-elision-bypass", ",".join(self.bypass))] if self.bypass else []
-        pairs = [("team", self.team), ("policy", self.policy), ("mode", self.mode)]
-        if self.tokens_before:
-            pairs += [
-                ("tokens-before", str(self.tokens_before)),
-                ("tokens-after", str(self.tokens_after)),
-                ("tokens-saved", str(self.tokens_before - self.tokens_after)),
-                ("ratio", f"{self.tokens_after / self.tokens_before:.3f}"),
-            ]
-        pairs += [("tokens-audited", str(self.tokens_audited))] if self.tokens_audited else []
-        lists = [("method", self.methods), ("segments", self.segments), ("bypass", self.bypass)]
-        pairs += [(name, ",".join(values)) for name, values in lists if values]
-        pairs += [("cache", self.cache)] if self.cache else []
-        pairs += [("prefix", ",".join(self.prefix))] if self.prefix else []
-        if money is not None and self.tokens_before:
+        pairs: Headers = []
+        if self.policy:
+            pairs += [("team", self.team), ("policy", self.policy), ("mode", self.mode)]
+        if self.policy and self.tokens_before:
+            pairs += self._token_pairs(money)
+        lists = (("method", self.methods), ("segments", self.segments))
+        lists += (("cache", (self.cache,)), ("prefix", self.prefix), ("bypass", self.bypass))
+        pairs += [(name, ",".join(values)) for name, values in lists]
+        return [(f"x-elision-{name}", _plain(value)) for name, value in pairs if value]
+
+    def _token_pairs(self, money: Money | None) -> Headers:
+        pairs = [
+            ("tokens-before", str(self.tokens_before)),
+            ("tokens-after", str(self.tokens_after)),
+            ("tokens-saved", str(self.tokens_saved)),
+            ("ratio", f"{self.tokens_after / self.tokens_before:.3f}"),
+        ]
+        if audited := self.tokens_only_audited:
+            pairs.append(("tokens-audited", str(audited)))
+        if money is not None:
             pairs += [("cost-saved-usd", f"{money.saved / NANO:.9f}"), ("cost-basis", str(money.basis))]
-        return [(f"x-elision-{name}", value) for name, value in pairs]
+        return pairs
+
+
+def _plain(value: str) -> str:
+    """Return a value as visible ASCII of a bounded length; what is cut ends in `...`.
+
+    Names of teams and policies are an operator's, in any script: they are percent-encoded UTF-8.
+    """
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        value = quote(value, safe=_SAFE)
+    if len(value) <= LONGEST_VALUE:
+        return value
+    start, comma, _ = value[: LONGEST_VALUE - 3].rpartition(",")
+    return f"{start}{comma}..." if comma else value[: LONGEST_VALUE - 3] + "..."
 
 
 NOTHING_TOLD = Report()

@@ -79,13 +79,13 @@ class CompressEndpoint:
         """
         messages, config = _read(body)
         ask = _as_chat(ask, config)
-        if not self._planner.wants(ask):
-            rewrite = Rewrite(body, False, Report(team=ask.team, mode=Mode.OFF))
-        else:
-            frozen = config.frozen_message_count
-            planner = Pinned(self._planner, frozen)
-            rewriter = PolicyRewriter(planner, self._pipeline, self._ledger, frozen=frozen)
+        frozen = config.frozen_message_count
+        planner = Pinned(self._planner, frozen)
+        rewriter = PolicyRewriter(planner, self._pipeline, self._ledger, frozen=frozen)
+        if rewriter.wants(ask):
             rewrite = await rewriter.rewrite(body, ask)
+        else:
+            rewrite = Rewrite(body, False, rewriter.unread(ask))
         if rewrite.receipt is not None:
             rewrite.receipt.sent()
         if rewrite.answer is not None:

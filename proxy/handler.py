@@ -105,6 +105,7 @@ class Handler:
         headers = decoded(request.raw_headers)
         team, path = self._deps.teams.of(origin_form(request.raw_path), headers, request.remote or "")
         exchange = Exchange(request, team, path, headers, self._deps.pricing)
+        exchange.report = self._deps.rewriter.unread(exchange.ask())
         request[REQUEST_ID] = exchange.request_id
         self.active += 1
         try:
@@ -196,12 +197,12 @@ class Handler:
         if not self._deps.rewriter.wants(exchange.ask()):
             return _streamed(exchange)
         if value_of(exchange.headers, "content-encoding"):
-            exchange.report = Report(team=exchange.team, bypass=("encoded_body",))
+            exchange.report = self._deps.rewriter.unread(exchange.ask(), "encoded_body")
             return _streamed(exchange)
         body = await self._read(exchange)
         exchange.read = None  # a long answer must not keep it
         if not isinstance(body, bytes):
-            exchange.report = Report(team=exchange.team, bypass=("body_too_large",))
+            exchange.report = self._deps.rewriter.unread(exchange.ask(), "body_too_large")
         return body
 
     async def _read(self, exchange: Exchange) -> bytes | AsyncIterator[bytes]:

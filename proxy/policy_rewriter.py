@@ -29,7 +29,7 @@ from elision.proxy.ledger_entries import Figures
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned, named
 from elision.proxy.prefix_guard import PrefixGuard, given_back_words, sent_tokens
-from elision.proxy.reports import report_of, report_with, report_without_plan
+from elision.proxy.reports import report_of, report_unread, report_with, report_without_plan
 from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.wishes import permitted, wish_of
 
@@ -100,13 +100,21 @@ class PolicyRewriter:
         """Return whether the team's policy looks into this request."""
         return self._planner.wants(ask)
 
+    def unread(self, ask: Ask, *reasons: str) -> Report:
+        """Return what there is to say of a request whose body nobody looks into, and why nobody does."""
+        policy = self._planner.policy(ask.team)
+        if policy is None:
+            return Report(team=ask.team, bypass=tuple(sorted(set(reasons))))
+        wish, _ = permitted(wish_of(ask.headers), policy.permissions)
+        return report_unread(ask.team, policy, wish.mode, reasons)
+
     async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         """Return the shortened body, or the client's with the reason why."""
         reasons: list[str] = []
         done = await self._tried(self._rewritten(body, ask), reasons)
         if done is None:
             done = await self._tried(self._repeated(body, ask, reasons), reasons)
-        return done or Rewrite(body, False, Report(team=ask.team, bypass=tuple(sorted(set(reasons)))))
+        return done or Rewrite(body, False, self.unread(ask, *reasons))
 
     async def _tried(self, work: Awaitable[T], reasons: list[str]) -> T | None:
         """Return what is made, or None with one more reason why not."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from elision.accounts.records import Report
-from elision.policies.model import Decision, Policy
+from elision.policies.model import Decision, Mode, Policy
 from elision.proxy.fates import left_alone, made_of
 from elision.proxy.ledger import Made, Recalled, Settled
 from elision.proxy.ledger_chain import last_answer
@@ -17,6 +17,8 @@ from elision.proxy.planner import Planned
 
 UNKNOWN = "history_unknown"
 """Told where a plan would have shortened messages that others sent before the ledger knew of them."""
+REPLAY = "replay"
+"""Told of the cache where nothing was looked for in it: what is shortened was sent so before."""
 DAMAGED = "entry_damaged"
 """Told where something was sent before, and what that was could not be read."""
 
@@ -59,8 +61,10 @@ def report_with(
     hits = again + sum(fate.cached for fate in fates)
     told = Figures(figures.tokens, figures.methods, tuple(sorted(reasons)), figures.audited)
     known_before, known_after = _known(settled)
+    report = _report(planned, told, hits, again + len(fates))
     return replace(
-        _report(planned, told, hits, again + len(fates)),
+        report,
+        cache=REPLAY if again and not fates else report.cache,
         prefix=_prefix(settled, unknown),
         known_before=known_before,
         known_after=known_after,
@@ -83,7 +87,25 @@ def report_without_plan(team: str, policy: Policy, settled: Settled, reasons: Se
         methods=figures.methods,
         tokens_before=sum(before for _, before, _ in figures.tokens),
         tokens_after=sum(after for _, _, after in figures.tokens),
+        segments=_segments(figures),
+        cache=REPLAY if figures.methods else "",
         prefix=_prefix(settled, ()),
+    )
+
+
+def report_unread(team: str, policy: Policy, wished: Mode | None, reasons: Sequence[str]) -> Report:
+    """Return the report of a request that was not looked into, or of which nothing could be made.
+
+    Args:
+        wished: the mode that the request asks for, and may; None: the policy's.
+        reasons: why nobody looked into it; () where nobody meant to.
+    """
+    return Report(
+        team=team or "default",
+        policy=policy.label,
+        mode=str(policy.mode if policy.mode is Mode.OFF else wished or policy.mode),
+        bypass=tuple(sorted(set(reasons))),
+        silent=not policy.telling.headers,
     )
 
 
@@ -98,13 +120,17 @@ def _report(planned: Planned, figures: Figures, hits: int, tries: int) -> Report
         tokens_after=sum(after for _, _, after in figures.tokens),
         tokens_audited=figures.audited,
         encoding=planned.encoding,
-        segments=tuple(f"{kind}:{before}>{after}" for kind, before, after in figures.tokens),
+        segments=_segments(figures),
         cache="" if not tries else "hit" if hits == tries else "partial" if hits else "miss",
         bypass=tuple(sorted({*planned.notes, *figures.reasons})),
         model=planned.facts.model,
         has_more=bool(planned.body.others),
         silent=not planned.policy.telling.headers,
     )
+
+
+def _segments(figures: Figures) -> tuple[str, ...]:
+    return tuple(f"{kind}:{before}>{after}" for kind, before, after in figures.tokens)
 
 
 def _known(settled: Settled) -> tuple[int, int]:

@@ -71,6 +71,10 @@ class Rewriter(Protocol):
         """Return whether the request's body is to be read and shown to `rewrite`."""
         ...
 
+    def unread(self, ask: Ask, *reasons: str) -> Report:
+        """Return what there is to say of a request whose body nobody looks into, and why nobody does."""
+        ...
+
     async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         """Return the body to forward; never raises but when cancelled."""
         ...
@@ -82,6 +86,10 @@ class PassThrough:
     def wants(self, ask: Ask) -> bool:
         """Return False: every body streams through unread."""
         return False
+
+    def unread(self, ask: Ask, *reasons: str) -> Report:
+        """Return no more than whose request it is, and why."""
+        return Report(team=ask.team, bypass=reasons)
 
     async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         """Return the body as it is."""

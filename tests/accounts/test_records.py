@@ -1,10 +1,12 @@
 """What is told of a request."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
-from elision.accounts.records import LogSink, Report, RequestRecord
+from elision.accounts.money import Basis, Money
+from elision.accounts.records import LONGEST_VALUE, LogSink, Report, RequestRecord
 from elision.accounts.usage import Answered, Usage
 
 REPORT = Report(
@@ -32,14 +34,44 @@ def test_headers_say_what_was_saved() -> None:
         ("x-elision-ratio", "0.400"),
         ("x-elision-method", "lossless,selective_context"),
         ("x-elision-segments", "context:900>300,question:100>100"),
-        ("x-elision-bypass", "deadline"),
         ("x-elision-cache", "partial"),
+        ("x-elision-bypass", "deadline"),
     ]
 
 
 def test_what_rules_in_audit_would_have_saved_is_told_apart() -> None:
     """It is not saved."""
-    assert ("x-elision-tokens-audited", "25") in Report(policy="p@1", tokens_audited=25).headers()
+    enforced = replace(REPORT, tokens_audited=25)
+    assert ("x-elision-tokens-audited", "25") in enforced.headers()
+    audited = dict(replace(REPORT, mode="audit").headers())
+    assert audited["x-elision-tokens-saved"] == "0"
+    assert (audited["x-elision-tokens-after"], audited["x-elision-tokens-audited"]) == ("400", "600")
+
+
+def test_money_is_a_plain_decimal_to_the_nano_dollar() -> None:
+    """Where shortening makes a request dearer it says so; never an exponent."""
+    for saved, told in ((600, "0.000000600"), (-1_500_000_000, "-1.500000000"), (0, "0.000000000")):
+        headers = dict(REPORT.headers(Money(5, saved, Basis.ESTIMATE)))
+        assert headers["x-elision-cost-saved-usd"] == told
+        assert headers["x-elision-cost-basis"] == "estimate"
+
+
+def test_no_header_says_more_than_a_bounded_number_of_visible_ascii_characters() -> None:
+    """Names in any script are percent-encoded; lists are cut after an entry."""
+    named = dict(replace(REPORT, team="gr\u00f6\u00dfe\r\nx: 1", policy="\u8981\u7d04@1").headers())
+    assert named["x-elision-team"] == "gr%C3%B6%C3%9Fe%0D%0Ax:%201"
+    assert named["x-elision-policy"] == "%E8%A6%81%E7%B4%84@1"
+    many = tuple(f"context:{number}>1" for number in range(1000, 2000))
+    cut = dict(replace(REPORT, team="t" * 1000, segments=many).headers())
+    assert cut["x-elision-segments"].endswith(">1,...")
+    assert all(len(value) <= LONGEST_VALUE for value in cut.values())
+    assert cut["x-elision-team"].endswith("t...")
+
+
+def test_a_request_that_was_not_looked_into_says_whose_it_is_and_no_figures() -> None:
+    """There is nothing to count, and nothing is claimed."""
+    told = dict(Report(team="search", policy="p@1", mode="off").headers(Money(1, 0, Basis.ESTIMATE)))
+    assert told == {"x-elision-team": "search", "x-elision-policy": "p@1", "x-elision-mode": "off"}
 
 
 def test_a_request_that_nobody_looked_into_says_nothing() -> None:
@@ -54,6 +86,7 @@ def test_a_withdrawn_rewrite_claims_no_saving() -> None:
     assert headers["x-elision-tokens-saved"] == "0"
     assert headers["x-elision-bypass"] == "deadline,upstream_400"
     assert "x-elision-method" not in headers
+    assert "x-elision-cache" not in headers
 
 
 def test_the_log_line_holds_figures_and_the_path_only(caplog: pytest.LogCaptureFixture) -> None:

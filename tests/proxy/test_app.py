@@ -33,7 +33,7 @@ async def test_without_policies_everything_passes_untouched() -> None:
     assert upstream.received[0].body == BODY
 
 
-async def test_the_official_client_gets_a_shorter_prompt_through_and_hits_the_second_time(
+async def test_the_official_client_gets_a_shorter_prompt_through_and_the_same_the_second_time(
     tmp_path: Path,
 ) -> None:
     """Only `base_url` differs; the two requests reach the upstream as the same bytes."""
@@ -53,7 +53,7 @@ async def test_the_official_client_gets_a_shorter_prompt_through_and_hits_the_se
                 assert int(raw.headers["x-elision-tokens-saved"]) > 1000
                 assert raw.headers["x-elision-team"] == "search"
     first, second = (request.body for request in upstream.received)
-    assert caches == ["miss", "hit"]
+    assert caches == ["miss", "replay"]
     assert first == second
     content = json.loads(first)["messages"][0]["content"]
     rows, _, question = content.rpartition("\n\n")

@@ -40,6 +40,9 @@ class Shortening:
     def wants(self, ask: Ask) -> bool:
         return ask.path == "/v1/chat/completions"
 
+    def unread(self, ask: Ask, *reasons: str) -> Report:
+        return Report(team=ask.team, bypass=reasons)
+
     async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         report = Report(ask.team, "p@1", "enforce", ("m",), tokens_before=9, tokens_after=3)
         return Rewrite(body.replace(b"very long", b"short"), True, report, receipt=self.receipt)

@@ -89,12 +89,12 @@ async def test_only_the_planned_text_changes() -> None:
 
 
 async def test_the_same_request_is_the_same_bytes_again() -> None:
-    """A hit."""
+    """Sent again, and not made again."""
     same = rewriter(Halving())
     first = await same.rewrite(BODY, ASK)
     await asyncio.sleep(0)  # the cache is written beside the request
     second = await same.rewrite(BODY, ASK)
-    assert (first.body, second.report.cache) == (second.body, "hit")
+    assert (first.body, second.report.cache) == (second.body, "replay")
 
 
 async def test_audit_reports_and_forwards_the_original() -> None:
@@ -117,6 +117,7 @@ async def test_a_body_that_is_not_ours_to_read_goes_out_as_it_was() -> None:
     """With the reason."""
     done = await rewriter(Halving()).rewrite(b"not json", ASK)
     assert (done.body, done.report.bypass) == (b"not json", ("malformed_body",))
+    assert (done.report.team, done.report.policy, done.report.mode) == ("t", "rag@1", "enforce")
 
 
 async def test_a_request_may_ask_for_its_plan_in_place_of_an_answer() -> None:

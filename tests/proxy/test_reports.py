@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from elision.compressors.base import Outcome
 from elision.policies.model import Decision, Endpoint, Mode, Policy, Use
+from elision.policies.telling import Telling
 from elision.proxy.bodies import parse
 from elision.proxy.edit_script import script_of
 from elision.proxy.fates import made_of
@@ -14,7 +15,7 @@ from elision.proxy.ledger_chain import Origin
 from elision.proxy.ledger_entries import Change, Entry, Figures
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned
-from elision.proxy.reports import report_of, report_with, report_without_plan
+from elision.proxy.reports import report_of, report_unread, report_with, report_without_plan
 from elision.proxy.store import MemoryStore
 from fakes.planned import planned
 from fakes.plans import HALVE, KEEP, decision, plan
@@ -61,7 +62,7 @@ def test_what_was_sent_before_counts_as_it_was_counted_then() -> None:
     recalled, now = settled({0: SHORTENED, 1: Entry(1), 2: own}, {1, 2})
     report = report_with(whole(said(0, HALVE), said(1), said(2)), recalled, now, (), [])
     assert (report.tokens_before, report.tokens_after) == (9 + 3 + 3, 5 + 3 + 3)
-    assert (report.methods, report.cache, report.prefix) == (("halve",), "hit", ("replayed=1", "new=2"))
+    assert (report.methods, report.cache, report.prefix) == (("halve",), "replay", ("replayed=1", "new=2"))
 
 
 def test_reasons_are_told_in_their_own_turn() -> None:
@@ -91,3 +92,25 @@ def test_without_a_plan_there_are_the_figures_of_what_was_sent_before() -> None:
     assert (report.team, report.policy, report.mode) == ("default", "p@1", "enforce")
     assert (report.tokens_before, report.tokens_after, report.methods) == (9, 5, ("halve",))
     assert (report.bypass, report.prefix) == (("deadline",), ("replayed=2", "new=1"))
+    assert (report.cache, report.segments) == ("replay", ("context:9>5",))
+
+
+def test_the_cache_is_told_of_what_was_looked_for_in_it() -> None:
+    """Where something is new, what was sent before counts as found; where nothing is, it is a replay."""
+    own = Entry(1, (), Figures((("question", 3, 3),)))
+    recalled, now = settled({0: SHORTENED, 1: Entry(1), 2: own}, {1, 2})
+    asked = said(2, HALVE)
+    found = Fate(asked, Outcome("a", 3, 1, (), "m", "f"), cached=True)
+    for fates, told in ([], "replay"), ([found], "hit"), ([replace(found, cached=False)], "partial"):
+        assert report_with(whole(said(0, HALVE), said(1), asked), recalled, now, (), fates).cache == told
+
+
+def test_a_request_that_is_not_looked_into_is_its_teams_all_the_same() -> None:
+    """By its policy, in the mode that it is treated by."""
+    policy = Policy("p", "1", Mode.ENFORCE, 1.0, (), telling=Telling(headers=False))
+    told = report_unread("", policy, Mode.OFF, ("b", "a", "b"))
+    assert (told.team, told.policy, told.mode, told.bypass) == ("default", "p@1", "off", ("a", "b"))
+    assert told.silent
+    off = replace(policy, mode=Mode.OFF)
+    assert [report_unread("t", p, Mode.AUDIT, ()).mode for p in (policy, off)] == ["audit", "off"]
+    assert report_unread("t", policy, None, ()).mode == "enforce"
