@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from elision.config.networks import Network
 from elision.config.upstreams import Seconds, Variable
 
 _STRICT = ConfigDict(extra="forbid")
@@ -43,6 +44,7 @@ class Dashboard:
         token_env: variable with a token that must be shown; None: only requests from this machine.
         header: that a login proxy (OIDC) sets to the user's name; "": none is believed.
         networks: whence that header is believed.
+        open_metrics: whether metrics, and details of readiness, are told to whoever can connect.
     """
 
     __pydantic_config__ = _STRICT
@@ -50,7 +52,8 @@ class Dashboard:
     enabled: bool = True
     token_env: Variable | None = None
     header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
-    networks: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    open_metrics: bool = True
 
 
 @dataclass(frozen=True, slots=True)

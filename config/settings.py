@@ -7,7 +7,6 @@ environment; everything else is handed a frozen `Settings`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from ipaddress import ip_network
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,6 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 
 from elision.config.accounts import Accounts, Dashboard, PriceEntry, PriceTable, RequestLog, Telemetry
 from elision.config.errors import ConfigError
+from elision.config.networks import Network
 from elision.config.prefix_terms import PrefixEntry
 from elision.config.problems import Path, Problem, describe, nearest
 from elision.config.redis import Redis, under, with_password
@@ -126,14 +126,6 @@ class Log:
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-def _network(text: str) -> str:
-    try:
-        ip_network(text)
-    except ValueError as error:
-        raise ValueError("must be a network such as 10.0.0.0/8 or fd00::/8, without host bits") from error
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class Teams:
     """How a team is told beside its path and its keys.
@@ -146,7 +138,7 @@ class Teams:
     __pydantic_config__ = _STRICT
 
     header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
-    networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    networks: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +304,8 @@ def _rebased(settings: Settings, document: Document) -> Settings:
 def _named(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
     """Return the variables that settings name: they hold keys and passwords, and are no settings."""
     redis = settings.redis
-    named = [settings.cache.key_env, *settings.cache.old_key_envs, environ.get(f"{PREFIX}CACHE__KEY_ENV")]
+    named = [settings.cache.key_env, *settings.cache.old_key_envs, settings.dashboard.token_env]
+    named += [environ.get(PREFIX + naming) for naming in ("CACHE__KEY_ENV", "DASHBOARD__TOKEN_ENV")]
     if redis is not None:
         named += [redis.password_env, redis.sentinel.password_env if redis.sentinel else None]
     for entry in settings.upstreams.values():

@@ -19,10 +19,10 @@ from elision.compressors.registry import method_names
 from elision.config.settings import Settings
 from elision.config.upstreams import UpstreamEntry
 from elision.proxy import logs
-from elision.proxy.admin import Admin, Readiness
 from elision.proxy.bookkeeping import open_books
 from elision.proxy.handler import Deps, Handler
 from elision.proxy.metrics import Metrics
+from elision.proxy.pages import admin_of
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.redis_security import check_redis
 from elision.proxy.rewriter import PassThrough
@@ -172,7 +172,7 @@ async def _handler(
             rewriter=parts.rewriter if parts is not None else PassThrough(),
             records=books.sinks,
             pricing=books.pricing,
-            admin=Admin(parts.readiness if parts is not None else _always_ready, metrics.text),
+            admin=admin_of(settings, metrics, books, parts),
             teams=Teams(parts.live if parts is not None else None, _trusted(settings)),
             body_limit_bytes=settings.limits.body_mib * _MIB,
             compress=parts.compress if parts is not None else None,
@@ -224,10 +224,6 @@ def _upstream_limits(entry: UpstreamEntry, header_bytes: int) -> UpstreamLimits:
     """Return patience and sizes; what the entry leaves open is `UpstreamLimits`' own."""
     said = {name: value for name, value in asdict(entry.timeouts).items() if value is not None}
     return UpstreamLimits(**said, header_bytes=header_bytes, connections=entry.connections or 0)
-
-
-def _always_ready() -> Readiness:
-    return {"ready": True}
 
 
 def _announce(settings: Settings, port: int) -> None:

@@ -116,9 +116,11 @@ def serve(
         "workers": workers,
     }
     from elision.config.cache_keys import with_cache_keys
+    from elision.config.dashboard import with_dashboard
     from elision.config.settings import with_upstreams
 
     merged = with_cache_keys(with_upstreams(settings_of(settings, flags), os.environ), os.environ)
+    merged = with_dashboard(merged, os.environ)
     from elision.proxy.app import serve as serve_forever
 
     return serve_forever(merged)

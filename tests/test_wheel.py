@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("proxy", "policies", "compressors", "config", "evaluation", "training", "accounts")
-SHIPPED = {".py", ".yaml", ".json", ".gz", ".html", ".typed", ".onnx", ".md"}
+SHIPPED = {".py", ".yaml", ".json", ".gz", ".html", ".js", ".css", ".svg", ".txt", ".typed", ".onnx", ".md"}
 
 
 def version() -> str:

@@ -1,0 +1,120 @@
+// What the pages share: asking the proxy, the theme's switch, making elements, figures as people read them.
+
+export class Refused extends Error {
+  // An answer that is an error: its status, its code, and what it says to a person.
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+// Asks the proxy and returns {data, tag}: `tag` stays the same while `data` does.
+// Who is no longer signed in is led to the form. Throws Refused; TypeError where nobody answers.
+export async function ask(path, { method = "GET", body, signal } = {}) {
+  const options = { method, signal, cache: "no-cache", credentials: "same-origin" };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers = { "Content-Type": "application/json" };
+  }
+  const answer = await fetch(path, options);
+  if (answer.status === 401) {
+    location.assign("/elision/login");
+  }
+  const data = await answer.json();
+  if (!answer.ok) {
+    throw new Refused(answer.status, data.error?.code ?? "", data.error?.message ?? answer.statusText);
+  }
+  return { data, tag: answer.headers.get("ETag") ?? "" };
+}
+
+// Makes an element: attributes by name, `on...` listeners, children that are elements or texts.
+// Nothing is ever read as HTML, since names of models are the clients' words.
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) {
+      element.addEventListener(key.slice(2), value);
+    } else if (value === true) {
+      element.setAttribute(key, "");
+    } else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(key, String(value));
+    }
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// Has a button change the theme: system, light, dark, in turn. `changed` is called after each change.
+export function themeSwitch(button, changed = () => {}) {
+  const names = { auto: "System", light: "Light", dark: "Dark" };
+  const show = () => {
+    const now = document.documentElement.dataset.theme;
+    button.textContent = names[now] ?? names.auto;
+    button.setAttribute("aria-label", `Theme: ${button.textContent}. Change it.`);
+  };
+  button.addEventListener("click", () => {
+    const order = Object.keys(names);
+    const next = order[(order.indexOf(document.documentElement.dataset.theme) + 1) % order.length];
+    document.documentElement.dataset.theme = next;
+    localStorage.setItem("elision-theme", next);
+    show();
+    changed();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
+  show();
+}
+
+// The colour that a custom property of the style has now, as a canvas takes it.
+export function colour(property) {
+  const probe = make("span", { hidden: true });
+  probe.style.color = `var(${property})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const MINUS = "\u2212";
+
+function signed(value, text) {
+  return value < 0 ? MINUS + text : text;
+}
+
+// 1234567 -> "1,234,567"
+export function whole(value) {
+  return signed(value, WHOLE.format(Math.abs(value)));
+}
+
+// 1234567 -> "1.23 M"; what is below ten thousand stays whole.
+export function short(value) {
+  const size = Math.abs(value);
+  for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    if (size >= unit && size >= 1e4) {
+      return signed(value, `${(size / unit).toPrecision(3)} ${name}`);
+    }
+  }
+  return whole(value);
+}
+
+// Nano-dollars -> "$1,234.56", "$0.0123", "$0.0000042": cents, or two digits that count.
+export function dollars(nano) {
+  const size = Math.abs(nano) / 1e9;
+  const digits = size === 0 || size >= 1 ? 2 : Math.min(9, Math.max(2, 1 - Math.floor(Math.log10(size))));
+  const text = size.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return signed(nano, `$${text}`);
+}
+
+// Part of a whole -> "12.3 %"; nothing of nothing is a dash.
+export function share(part, all) {
+  return all ? `${signed(part / all, Math.abs((100 * part) / all).toFixed(1))} %` : "\u2013";
+}
+
+// Milliseconds -> "0.42 ms", "12 ms", "3.4 s".
+export function time(ms) {
+  if (ms >= 1000) {
+    return `${(ms / 1000).toPrecision(ms >= 100000 ? 4 : 2)} s`;
+  }
+  return ms >= 10 ? `${Math.round(ms)} ms` : `${ms.toFixed(2)} ms`;
+}
