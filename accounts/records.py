@@ -45,6 +45,7 @@ class Report:
             cache of it is lost.
         has_more: whether the prompt holds what is not counted here (tools, images, ...).
         silent: the policy wants no `x-elision-*` headers.
+        log_text: the policy wants texts in the log of requests.
     """
 
     team: str = ""
@@ -65,6 +66,7 @@ class Report:
     stepped: bool = False
     has_more: bool = False
     silent: bool = False
+    log_text: bool = False
 
     @property
     def tokens_saved(self) -> int:
@@ -143,6 +145,7 @@ class RequestRecord:
         basis: what `tokens_saved` rests on.
         body_bytes: of the answer.
         body_hash: of the client's body, in this process alone; 0 where it was not read.
+        traceparent: as the client sent it, "" where it sent none.
     """
 
     request_id: str
@@ -162,6 +165,7 @@ class RequestRecord:
     basis: Basis = Basis.ESTIMATE
     body_bytes: int = 0
     body_hash: int = 0
+    traceparent: str = ""
 
 
 class RecordSink(Protocol):
@@ -169,6 +173,14 @@ class RecordSink(Protocol):
 
     def add(self, record: RequestRecord) -> None:
         """Take one record."""
+        ...
+
+
+class TextSink(Protocol):
+    """Takes the texts of requests of teams whose policy says `log_text`; must neither block nor raise."""
+
+    def keep(self, request_id: str, sent: bytes, forwarded: bytes) -> None:
+        """Take the body as the client sent it and as it was forwarded, just before the request's record."""
         ...
 
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from elision.accounts.money import Pricing, Unpriced
-from elision.accounts.records import NOTHING_TOLD, RecordSink, Report, RequestRecord
+from elision.accounts.records import NOTHING_TOLD, RecordSink, Report, RequestRecord, TextSink
 from elision.accounts.usage import NOTHING_SEEN
 from elision.proxy.admin import Admin
 from elision.proxy.client_body import check_body, read_up_to, say_continue, streamed
@@ -49,6 +49,7 @@ class Deps:
     body_limit_bytes: int
     compress: "CompressEndpoint | None" = None
     pricing: Pricing = field(default_factory=Unpriced)
+    texts: TextSink | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ class Exchange:
     at: float = field(default_factory=time.time)
     body_bytes: int = 0
     body_hash: int = 0
+    texts: tuple[bytes, bytes] | None = None
 
     def ask(self) -> Ask:
         """Return what the rewriter is to know of the request."""
@@ -163,6 +165,8 @@ class Handler:
         exchange.body_hash = hash(body)
         rewrite = await self._deps.rewriter.rewrite(body, exchange.ask())
         exchange.report = rewrite.report
+        if rewrite.report.log_text and self._deps.texts is not None:
+            exchange.texts = (body, rewrite.body)
         if rewrite.answer is not None:
             return _answer(exchange, 200, rewrite.answer)
         if rewrite.receipt is not None:
@@ -174,6 +178,7 @@ class Handler:
         response.close()
         exchange.resent = True
         exchange.report = rewrite.report.withdrawn(reason)
+        exchange.texts = exchange.texts and (body, body)
         response = await self._send(exchange, body)
         # An original that is refused as well was not refused for what we made of it.
         if rewrite.receipt is not None and response.status < 400:
@@ -283,8 +288,11 @@ class Handler:
             tokens_saved=exchange.report.tokens_saved,
             body_bytes=exchange.body_bytes,
             body_hash=exchange.body_hash,
+            traceparent=value_of(exchange.headers, "traceparent"),
         )
         record = self._deps.pricing.settle(record)
+        if exchange.texts is not None and self._deps.texts is not None:
+            self._deps.texts.keep(record.request_id, *exchange.texts)
         for sink in self._deps.records:
             sink.add(record)
 

@@ -83,6 +83,7 @@ def report_without_plan(team: str, policy: Policy, settled: Settled, reasons: Se
         known_before=known_before,
         known_after=known_after,
         silent=not policy.telling.headers,
+        log_text=policy.telling.log_text,
         bypass=tuple(sorted(set(reasons))),
         methods=figures.methods,
         tokens_before=sum(before for _, before, _ in figures.tokens),
@@ -106,6 +107,7 @@ def report_unread(team: str, policy: Policy, wished: Mode | None, reasons: Seque
         mode=str(policy.mode if policy.mode is Mode.OFF else wished or policy.mode),
         bypass=tuple(sorted(set(reasons))),
         silent=not policy.telling.headers,
+        log_text=policy.telling.log_text,
     )
 
 
@@ -126,6 +128,7 @@ def _report(planned: Planned, figures: Figures, hits: int, tries: int) -> Report
         model=planned.facts.model,
         has_more=bool(planned.body.others),
         silent=not planned.policy.telling.headers,
+        log_text=planned.policy.telling.log_text,
     )
 
 
