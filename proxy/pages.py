@@ -10,6 +10,7 @@ from elision.config.settings import Settings
 from elision.proxy.access import Access
 from elision.proxy.admin import Admin, Audience, Page, Readiness
 from elision.proxy.bookkeeping import Books
+from elision.proxy.dashboard_api import DashboardApi, Sources
 from elision.proxy.metrics import Metrics
 from elision.proxy.sign_in import SignIn
 from elision.proxy.static_files import file_page, static_pages
@@ -48,6 +49,7 @@ def access_of(dashboard: Dashboard) -> Access:
 def _pages(access: Access, books: Books, parts: "PolicyParts | None") -> Sequence[Page]:
     """Return every page but live, ready and metrics."""
     return (
+        *DashboardApi(_sources(access, books, parts)).pages(),
         *static_pages("dashboard", "style.css", "shared.js", "theme.js", "icon.svg"),
         *dashboard_pages(),
         *(SignIn(access).pages() if access.has_token else ()),
@@ -61,6 +63,11 @@ def dashboard_pages() -> Sequence[Page]:
         *static_pages("dashboard", "app.js"),
         *static_pages("dashboard/uplot", "uPlot.iife.min.js", "uPlot.min.css"),
     )
+
+
+def _sources(access: Access, books: Books, parts: "PolicyParts | None") -> Sources:
+    readiness = parts.readiness if parts is not None else _always_ready
+    return Sources(books.archive, readiness, parts.live if parts is not None else None, access.has_token)
 
 
 def _always_ready() -> Readiness:
