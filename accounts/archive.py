@@ -106,8 +106,9 @@ class Query:
     """What is asked for.
 
     Attributes:
-        since, until: seconds since 1970, half-open; rounded down to whole buckets.
-        step: of the answer's buckets.
+        since, until: seconds since 1970. The answer holds every bucket that begins before `until`, from
+            the one on that `since` is in; buckets are whole, so that the first and last may hold more.
+        step: of the answer's buckets; longer ones where time so long ago is no more told so finely.
         by: of `LABELS`, which are told apart.
         only: (label, value) that requests must have.
     """
@@ -158,11 +159,18 @@ class Order(StrEnum):
     """By tokens before."""
 
 
+class ArchiveTrouble(Exception):
+    """What is kept cannot be read now; the message says why, for the operator."""
+
+
 class Archive(Protocol):
-    """Answers questions about requests. Off the event loop; what was just recorded may take a second."""
+    """Answers questions about requests. Off the event loop; what was just recorded may take a second.
+
+    Every method may raise ArchiveTrouble, and ValueError where something is no label.
+    """
 
     async def rows(self, query: Query) -> list[Row]:
-        """Return rows in order of time, then labels."""
+        """Return rows in order of time, then labels; none for a bucket without requests."""
         ...
 
     async def recent(self, order: Order, count: int, only: Sequence[tuple[str, str]] = ()) -> list[Recent]:

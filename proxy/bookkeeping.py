@@ -6,13 +6,20 @@ later, off the event loop.
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from elision.accounts.archive import Archive
+from elision.accounts.archive_sqlite import SqliteArchive, SqliteKeeper
 from elision.accounts.money import Pricing, Unpriced
+from elision.accounts.recorder import Recorder
 from elision.accounts.records import LogSink, RecordSink
 from elision.config.settings import Settings
 from elision.proxy.metrics import Metrics
+
+FILE_NAME = "accounts.db"
+"""Of the file that figures are kept in for as long as the proxy runs, where the settings name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +45,26 @@ async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack
         metrics: of this process.
         stack: ends what is started.
     """
-    return Books(Unpriced(), (LogSink(), metrics))
+    recorder, archive = _open_archive(settings, stack)
+    return Books(Unpriced(), (LogSink(), metrics, recorder), archive)
+
+
+def with_shared_figures(settings: Settings, folder: Path) -> Settings:
+    """Return settings by which several workers keep figures in one file in a folder, if they name none."""
+    if settings.accounts.path is not None:
+        return settings
+    return replace(settings, accounts=replace(settings.accounts, path=folder / FILE_NAME))
+
+
+def _open_archive(settings: Settings, stack: AsyncExitStack) -> tuple[Recorder, Archive]:
+    """Start what has figures kept, and what answers questions about them."""
+    accounts = settings.accounts
+    path = accounts.path
+    if path is None:
+        path = Path(stack.enter_context(TemporaryDirectory(prefix="elision-"))) / FILE_NAME
+    archive = SqliteArchive(path, accounts)
+    stack.callback(archive.close)
+    recorder = Recorder(SqliteKeeper(path, accounts), accounts.flush_s, accounts.recent)
+    stack.push_async_callback(recorder.close)
+    recorder.start()
+    return recorder, archive

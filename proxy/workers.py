@@ -21,6 +21,7 @@ from pathlib import Path
 from elision.config.settings import Settings
 from elision.proxy import app, logs
 from elision.proxy.assembly import Background, CompressorHost, watch_over
+from elision.proxy.bookkeeping import with_shared_figures
 from elision.proxy.policy_source import PolicySet
 from elision.proxy.reload import LivePolicies
 from elision.proxy.stores import with_shared_file
@@ -39,6 +40,7 @@ async def supervise(settings: Settings, policies: PolicySet | None) -> int:
         return app.cannot_listen(settings, error)
     with holder, tempfile.TemporaryDirectory(prefix="elision-") as folder:
         settings = with_shared_file(replace(settings, port=holder.getsockname()[1]), Path(folder))
+        settings = with_shared_figures(settings, Path(folder))
         path = str(Path(folder) / "compressor.sock")
         async with Background() as tasks:
             live = None if policies is None else LivePolicies(policies)

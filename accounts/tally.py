@@ -1,0 +1,314 @@
+"""Records added up in memory, by minute and labels: exact, in whole numbers, bounded. Pure.
+
+A tally is what was recorded since somebody last took it away to be kept. How many names it tells
+apart is bounded, since clients and upstreams make names up; how many cells it holds is bounded too,
+for when nobody can take it away: old minutes become hours, then days, and only then are lost.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+
+from elision.accounts.archive import OVERHEAD_BOUNDS_MS, RATIO_BOUNDS, Recent, Sums
+from elision.accounts.labels import OTHER, Labels, cleaned, labels_of, recent_of
+from elision.accounts.money import Basis
+from elision.accounts.records import Report, RequestRecord
+from elision.accounts.spans import DAY_S, HOUR_S, MINUTE_S
+
+NAMES = 200
+"""So many models, policies, upstreams and methods each are told apart by one process; then `other`."""
+WORDS = 500
+"""So many words of all groups."""
+CELLS = 20_000
+"""So many pairs of minute and labels wait to be kept."""
+
+_WORD_LETTERS = 60
+
+COUNTS = tuple(item.name for item in fields(Sums) if item.name not in ("overhead", "ratios", "words"))
+"""The measures that are one number each, in order."""
+
+Key = tuple[int, Labels]
+"""A bucket's beginning in seconds since 1970, and labels."""
+
+
+@dataclass(slots=True)
+class Cell:
+    """Measures of some requests, while they are added up; as `Sums` has them."""
+
+    requests: int = 0
+    streams: int = 0
+    compressed: int = 0
+    confirmed: int = 0
+    tokens_before: int = 0
+    tokens_after: int = 0
+    tokens_audited: int = 0
+    tokens_saved: int = 0
+    tokens_saved_billed: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    priced: int = 0
+    cost: int = 0
+    saved: int = 0
+    saved_billed: int = 0
+    failed: int = 0
+    rejected: int = 0
+    retried: int = 0
+    overhead_us: int = 0
+    total_ms: int = 0
+    overhead: list[int] = field(default_factory=lambda: [0] * (len(OVERHEAD_BOUNDS_MS) + 1))
+    ratios: list[int] = field(default_factory=lambda: [0] * (len(RATIO_BOUNDS) + 1))
+    words: dict[str, int] = field(default_factory=dict)
+
+    def numbers(self) -> list[int]:
+        """Return all measures but the words: `COUNTS`, buckets of overhead, buckets of ratios."""
+        return [*(getattr(self, name) for name in COUNTS), *self.overhead, *self.ratios]
+
+    def merge(self, other: "Cell") -> None:
+        """Add the measures of other requests."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.overhead = [a + b for a, b in zip(self.overhead, other.overhead, strict=True)]
+        self.ratios = [a + b for a, b in zip(self.ratios, other.ratios, strict=True)]
+        for word, count in other.words.items():
+            self.words[word] = self.words.get(word, 0) + count
+
+    def sums(self) -> Sums:
+        """Return what was added up."""
+        return sums_of(self.numbers(), self.words)
+
+
+def sums_of(numbers: list[int], words: Mapping[str, int]) -> Sums:
+    """Return measures from what `Cell.numbers` returns, and words."""
+    counts, overhead = len(COUNTS), len(COUNTS) + len(OVERHEAD_BOUNDS_MS) + 1
+    return Sums(
+        *numbers[:counts],
+        overhead=tuple(numbers[counts:overhead]),
+        ratios=tuple(numbers[overhead:]),
+        words=MappingProxyType(dict(words)),
+    )
+
+
+class Names:
+    """Names that are told apart: the first so many; all others are `other`.
+
+    Args:
+        limit: how many of one kind.
+    """
+
+    def __init__(self, limit: int = NAMES, words: int = WORDS) -> None:
+        self._limit = limit
+        self._most_words = words
+        self._by_label: tuple[set[str], ...] = tuple(set() for _ in range(5))
+        self._labels: set[Labels] = set()
+        self._words: set[str] = set()
+
+    def labels(self, asked: Labels) -> Labels:
+        """Return the labels, with `other` for what is one too many."""
+        if asked in self._labels:
+            return asked
+        team, policy, method, model, upstream = (
+            value if self._knows(known, value) else OTHER
+            for known, value in zip(self._by_label, asked, strict=True)
+        )
+        found = (team, policy, method, model, upstream)
+        self._labels.add(found)
+        return found
+
+    def word(self, group: str, name: str) -> str:
+        """Return `group:name`, or `group:other` where there are too many."""
+        word = f"{group}:{name}"
+        if word in self._words:
+            return word
+        word = f"{group}:{cleaned(name, _WORD_LETTERS)}"
+        if word not in self._words and len(self._words) >= self._most_words:
+            return f"{group}:{OTHER}"
+        self._words.add(word)
+        return word
+
+    def _knows(self, known: set[str], value: str) -> bool:
+        if value not in known and len(known) < self._limit:
+            known.add(value)
+        return value in known
+
+
+class Tally:
+    """What was recorded since it was last taken away.
+
+    Attributes:
+        cells: measures by minute and labels.
+        recent: the latest requests, oldest first.
+        requests: how many the cells hold.
+        lost: requests that were given up because too much waited.
+
+    Args:
+        recent: how many requests are told by themselves.
+        limit: of cells.
+    """
+
+    def __init__(self, recent: int, limit: int = CELLS) -> None:
+        self.cells: dict[Key, Cell] = {}
+        self.recent: deque[Recent] = deque(maxlen=recent)
+        self.requests = 0
+        self.lost = 0
+        self._limit = limit
+
+    def __bool__(self) -> bool:
+        return bool(self.cells)
+
+    def add(self, record: RequestRecord, names: Names, *, retried: bool = False) -> None:
+        """Add one finished request.
+
+        Args:
+            record: its figures.
+            names: that are told apart.
+            retried: whether it repeats one that was answered well a moment ago.
+        """
+        at = int(record.at)
+        key = (at - at % MINUTE_S, names.labels(labels_of(record)))
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = Cell()
+            self._shrink()
+        self.requests += 1
+        cell.retried += retried
+        _add_outcome(cell, record)
+        _add_tokens(cell, record)
+        _add_money(cell, record)
+        words = cell.words
+        for group, name, count in _words(record):
+            word = names.word(group, name)
+            words[word] = words.get(word, 0) + count
+        if self.recent.maxlen:
+            self.recent.append(recent_of(record))
+
+    def merge(self, later: "Tally") -> None:
+        """Add what another tally holds, which was recorded later."""
+        for key, cell in later.cells.items():
+            mine = self.cells.get(key)
+            if mine is None:
+                self.cells[key] = cell
+            else:
+                mine.merge(cell)
+        self.recent.extend(later.recent)
+        self.requests += later.requests
+        self.lost += later.lost
+        self._shrink()
+
+    def clear(self) -> None:
+        """Forget what has been kept elsewhere; what was lost stays lost."""
+        self.cells = {}
+        self.requests = 0
+        self.recent.clear()
+
+    def by(self, seconds: int) -> Iterator[tuple[Key, Cell]]:
+        """Yield measures by longer buckets and labels.
+
+        Args:
+            seconds: length of the buckets: 60, 3600 or 86,400.
+        """
+        if seconds == MINUTE_S:
+            yield from self.cells.items()
+            return
+        longer: dict[Key, Cell] = {}
+        for (at, labels), cell in self.cells.items():
+            longer.setdefault((at - at % seconds, labels), Cell()).merge(cell)
+        yield from longer.items()
+
+    def _shrink(self) -> None:
+        """Where too much waits, tell older time by the hour, then by the day, then not at all."""
+        for seconds in (HOUR_S, DAY_S):
+            if len(self.cells) > self._limit:
+                newest = max(at for at, _ in self.cells)
+                older = Tally(0)
+                older.cells = {key: cell for key, cell in self.cells.items() if key[0] < newest - seconds}
+                for key in older.cells:
+                    del self.cells[key]
+                for key, cell in older.by(seconds):
+                    self.cells.setdefault(key, Cell()).merge(cell)
+        if len(self.cells) > self._limit:
+            for key in sorted(self.cells, key=lambda key: key[0])[: self._limit // 4 or 1]:
+                gone = self.cells.pop(key).requests
+                self.requests -= gone
+                self.lost += gone
+
+
+def _add_outcome(cell: Cell, record: RequestRecord) -> None:
+    """Count how a request went, and how long it took."""
+    cell.requests += 1
+    cell.streams += record.answered.streamed
+    cell.failed += has_failed(record)
+    cell.rejected += record.sent_original_after_rejection
+    cell.overhead_us += round(record.overhead_ms * 1000)
+    cell.total_ms += round(record.total_ms)
+    cell.overhead[bisect_left(OVERHEAD_BOUNDS_MS, record.overhead_ms)] += 1
+
+
+def _add_tokens(cell: Cell, record: RequestRecord) -> None:
+    report, usage = record.report, record.answered.usage
+    if report.mode == "enforce":
+        cell.tokens_before += report.tokens_before
+        cell.tokens_after += report.tokens_after
+        if report.methods:
+            cell.compressed += 1
+            ratio = report.tokens_after / report.tokens_before if report.tokens_before else 1.0
+            cell.ratios[bisect_left(RATIO_BOUNDS, ratio)] += 1
+    cell.tokens_audited += audited(report)
+    cell.tokens_saved += record.tokens_saved
+    if record.basis is Basis.BILLED:
+        cell.tokens_saved_billed += record.tokens_saved
+    if usage is not None:
+        cell.confirmed += 1
+        cell.prompt_tokens += usage.prompt_tokens
+        cell.cached_tokens += usage.cached_tokens
+        cell.cache_write_tokens += usage.cache_write_tokens
+        cell.completion_tokens += usage.completion_tokens
+        cell.reasoning_tokens += usage.reasoning_tokens
+
+
+def _add_money(cell: Cell, record: RequestRecord) -> None:
+    money = record.money
+    if money is None:
+        return
+    cell.priced += 1
+    cell.cost += money.cost
+    cell.saved += money.saved
+    if money.basis is Basis.BILLED:
+        cell.saved_billed += money.saved
+
+
+def has_failed(record: RequestRecord) -> bool:
+    """Return whether a request ended badly, not by its client's own mistake."""
+    return record.status >= 500 or (record.error != "" and not 400 <= record.status < 500)
+
+
+def audited(report: Report) -> int:
+    """Return the tokens that were only found out to be dispensable, and sent."""
+    whole = report.tokens_before - report.tokens_after if report.mode == "audit" else 0
+    return report.tokens_audited + whole
+
+
+def _words(record: RequestRecord) -> Iterator[tuple[str, str, int]]:
+    """Yield (group, word, count) of what has names."""
+    report = record.report
+    yield "status", str(record.status), 1
+    for reason in report.bypass:
+        yield "bypass", reason, 1
+    if report.cache:
+        yield "cache", report.cache, 1
+    for reason in record.answered.finish_reasons:
+        yield "finish", reason, 1
+    if record.error:
+        yield "error", record.error, 1
+    if report.mode != "enforce":
+        return
+    yield "basis", str(record.basis), 1
+    for segment in report.segments:
+        kind, _, tokens = segment.partition(":")
+        before, _, after = tokens.partition(">")
+        yield "segment_before", kind, int(before)
+        yield "segment_after", kind, int(after)
