@@ -1,16 +1,15 @@
 """Reading usage from an answer that passes by. Pure; sees copies, can alter or delay nothing.
 
 `EventReader` cuts a server-sent event stream into events under any chunking. `UsageObserver` feeds
-on whatever the upstream sends, streamed or not, compressed or not, and keeps the last `usage`
-object that it met. What it cannot read it lets go: an unknown encoding means no usage, no error.
+on whatever the upstream sends, streamed or not, compressed or not, and has `elision.accounts.usage`
+understand what is worth it. What it cannot read it lets go: an unknown encoding means no usage, no error.
 """
 
 import re
 import zlib
+from collections import deque
 
-import msgspec
-
-from elision.accounts.usage import Answered, Usage
+from elision.accounts.usage import Answered, Gathering
 
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _WHOLE_EVENTS = (b"\n\n", b"\r\n\r\n")
@@ -18,6 +17,12 @@ _BEFORE_LAST = 3
 """Bytes that may be the beginning of an event's end: one less than the longest."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _MAX_PENDING_BYTES = 4 * 1024 * 1024
+_LAST = 16
+_LAST_BYTES = 8192
+"""So many of the last chunks are looked back at, and so much of each: usage comes with a stream's end."""
+_ENDS = (b'_reason":"', b'_reason": "')
+"""What is in an event that ends a choice, by how its JSON is written: tightly, or with blanks."""
+_WORTH_A_LOOK = re.compile(rb'"usage"\s*:\s*\{|_reason"\s*:\s*"|"status"\s*:\s*"(?:failed|incomplete)"')
 
 
 class EventReader:
@@ -53,7 +58,10 @@ class EventReader:
 
 
 class UsageObserver:
-    """Watches an answer's bytes and remembers the usage that they state.
+    """Watches an answer's bytes and remembers what they state of usage, model and end.
+
+    Of a stream, the first event is looked into, those that end a choice, and the last few: thousands
+    of others only pass.
 
     Args:
         content_type: of the answer; decides between events and one JSON value.
@@ -61,15 +69,22 @@ class UsageObserver:
     """
 
     def __init__(self, content_type: str, content_encoding: str) -> None:
-        self.usage: Usage | None = None
         self._events = EventReader() if "text/event-stream" in content_type else None
         self._json = bytearray() if self._events is None and "json" in content_type else None
         encoding = content_encoding.strip().lower()
         self._inflate = zlib.decompressobj(wbits=47) if encoding in ("gzip", "deflate") else None
         self._readable = encoding in ("", "identity", "gzip", "deflate")
+        self._said = Gathering()
+        self._end = b""
+        self._passed: deque[bytes] = deque(maxlen=_LAST)
+        self._is_whole = True
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the answer's body."""
+        # The common case, worth its microsecond at thousands of chunks a second.
+        if self._end and self._is_whole and chunk.endswith(_WHOLE_EVENTS) and self._end not in chunk:
+            self._passed.append(chunk if len(chunk) <= _LAST_BYTES else chunk[-_LAST_BYTES:])
+            return
         if not self._readable:
             return
         if self._inflate is not None:
@@ -79,25 +94,51 @@ class UsageObserver:
                 self._readable = False
                 return
         if self._events is not None:
-            if self._events.idle and b'"usage"' not in chunk and chunk.endswith(_WHOLE_EVENTS):
-                return  # the common case, worth its few microseconds at thousands of chunks a second
             for data in self._events.feed(chunk):
                 self._look(data)
+            # What is inflated is not whole events where the bytes that came look so.
+            self._is_whole = self._events.idle and self._inflate is None
         elif self._json is not None and len(self._json) <= _MAX_PENDING_BYTES:
             self._json += chunk
 
     def answered(self) -> Answered:
         """Return what was seen so far."""
-        return Answered(self.usage, streamed=self._events is not None)
+        self._look_back()
+        return self._said.answered(streamed=self._events is not None)
 
     def close(self) -> None:
         """Say that the answer is complete."""
-        if self._json and len(self._json) <= _MAX_PENDING_BYTES:
-            self._look(bytes(self._json))
+        if self._json and len(self._json) <= _MAX_PENDING_BYTES and _WORTH_A_LOOK.search(self._json):
+            self._said.take(bytes(self._json))
 
     def _look(self, data: bytes) -> None:
-        if b'"usage"' in data:
-            self.usage = _usage(data) or self.usage
+        """Look into an event, now or when all is over."""
+        if not self._end:
+            self._begin(data)
+        elif self._end not in data and len(data) <= _LAST_BYTES:
+            self._passed.append(data)
+        else:
+            self._look_back()
+            self._take(data)
+
+    def _begin(self, data: bytes) -> None:
+        """Look into the first event that says something, and learn how the others will be written."""
+        first = data.find(b'":')
+        if first >= 0:
+            self._end = _ENDS[data[first + 2 : first + 3] == b" "]
+            self._said.take(data)
+
+    def _look_back(self) -> None:
+        """Look into the last of what has only passed: events' data, and chunks of whole events."""
+        passed = list(self._passed)
+        self._passed.clear()
+        for one in passed:
+            for data in (one,) if one.startswith(b"{") else EventReader().feed(one):
+                self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        if _WORTH_A_LOOK.search(data) or (not self._said.model and b'"model"' in data):
+            self._said.take(data)
 
 
 def _event_data(event: bytes) -> bytes:
@@ -105,42 +146,3 @@ def _event_data(event: bytes) -> bytes:
         return event[5:].lstrip(b" ")
     lines = _LINE_END.split(event)
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
-
-
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = 0
-
-
-class _UsageFields(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    input_tokens_details: _PromptDetails | None = None
-
-
-class _Inner(msgspec.Struct):
-    usage: _UsageFields | None = None
-
-
-class _Answer(msgspec.Struct):
-    usage: _UsageFields | None = None
-    response: _Inner | None = None
-
-
-def _usage(data: bytes) -> Usage | None:
-    """Return the usage that a chat completion, a chunk of one, or a Responses event states."""
-    try:
-        answer = msgspec.json.decode(data, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    fields = answer.usage or (answer.response.usage if answer.response else None)
-    if fields is None:
-        return None
-    details = fields.prompt_tokens_details or fields.input_tokens_details
-    return Usage(
-        prompt_tokens=fields.prompt_tokens or fields.input_tokens or 0,
-        completion_tokens=fields.completion_tokens or fields.output_tokens or 0,
-        cached_tokens=(details.cached_tokens or 0) if details else 0,
-    )

@@ -2,12 +2,13 @@
 
 import gzip
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elision.accounts.usage import Usage
+from elision.accounts.usage import Answered, Usage
 from elision.proxy.sse import EventReader, UsageObserver
 
 CHUNKS = [
@@ -43,7 +44,7 @@ def test_usage_of_a_stream_is_seen_under_any_chunking(cuts: list[int]) -> None:
     for piece in pieces(STREAM, cuts):
         observer.feed(piece)
     observer.close()
-    assert observer.usage == Usage(prompt_tokens=7, completion_tokens=3)
+    assert observer.answered().usage == Usage(prompt_tokens=7, completion_tokens=3)
 
 
 @pytest.mark.parametrize("encoding", ["", "identity", "gzip"])
@@ -61,7 +62,7 @@ def test_usage_of_a_whole_answer_is_seen_in_every_encoding_that_we_read(
     for piece in pieces(gzip.compress(body) if encoding == "gzip" else body, [3, 11]):
         observer.feed(piece)
     observer.close()
-    assert observer.usage == Usage(9, 1, 4)
+    assert observer.answered().usage == Usage(9, 1, 4)
 
 
 def test_usage_of_responses_events_is_seen() -> None:
@@ -72,7 +73,7 @@ def test_usage_of_responses_events_is_seen() -> None:
     }
     observer = UsageObserver("text/event-stream", "")
     observer.feed(b"event: response.completed\ndata: " + json.dumps(event).encode() + b"\n\n")
-    assert observer.usage == Usage(5, 2)
+    assert observer.answered().usage == Usage(5, 2)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", ""])
@@ -82,7 +83,7 @@ def test_unreadable_bytes_are_let_go(encoding: str, body: bytes) -> None:
     observer = UsageObserver("application/json", encoding)
     observer.feed(body)
     observer.close()
-    assert observer.usage is None
+    assert observer.answered().usage is None
 
 
 def test_an_endless_event_is_not_kept_in_memory() -> None:
@@ -101,7 +102,7 @@ def test_an_answer_nested_beyond_reading_has_no_usage_and_no_error(depth: int) -
     observer = UsageObserver("application/json", "")
     observer.feed(body)
     observer.close()
-    assert observer.usage == (Usage(7, 0) if depth == 500 else None)
+    assert observer.answered().usage == (Usage(7, 0) if depth == 500 else None)
 
 
 def test_an_event_of_megabytes_is_put_together_from_small_pieces() -> None:
@@ -115,3 +116,118 @@ def test_an_event_of_megabytes_is_put_together_from_small_pieces() -> None:
         b"next",
     ]
     assert reader.idle
+
+
+CHAT = [
+    {
+        "id": "c",
+        "model": "gpt-4o-2024-08-06",
+        "service_tier": "default",
+        "choices": [{"index": 0, "delta": {}}],
+    },
+    *(
+        {"id": "c", "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]}
+        for _ in range(40)
+    ),
+    {"id": "c", "choices": [{"index": 1, "delta": {}, "finish_reason": "length"}], "usage": None},
+    *(
+        {"id": "c", "choices": [{"index": 0, "delta": {"content": "y"}, "finish_reason": None}]}
+        for _ in range(40)
+    ),
+    {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    {"id": "c", "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 80}},
+]
+MESSAGES = [
+    {
+        "type": "message_start",
+        "message": {
+            "model": "claude-sonnet-5",
+            "stop_reason": None,
+            "usage": {"input_tokens": 5, "cache_read_input_tokens": 900, "output_tokens": 1},
+        },
+    },
+    *(
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x"}}
+        for _ in range(40)
+    ),
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 41}},
+    {"type": "message_stop"},
+]
+RESPONSES = [
+    {"type": "response.created", "response": {"model": "gpt-5", "status": "in_progress", "usage": None}},
+    *({"type": "response.output_text.delta", "delta": "x"} for _ in range(40)),
+    {
+        "type": "response.incomplete",
+        "response": {
+            "model": "gpt-5-2025-08-07",
+            "status": "incomplete",
+            "incomplete_details": {"reason": "max_output_tokens"},
+            "usage": {
+                "input_tokens": 5,
+                "output_tokens": 40,
+                "output_tokens_details": {"reasoning_tokens": 9},
+            },
+        },
+    },
+]
+STREAMS = {
+    "chat": (CHAT, Answered(Usage(7, 80), "gpt-4o-2024-08-06", ("length", "stop"), True, "default")),
+    "messages": (MESSAGES, Answered(Usage(905, 41, 900), "claude-sonnet-5", ("end_turn",), True)),
+    "responses": (
+        RESPONSES,
+        Answered(Usage(5, 40, 0, 0, 9), "gpt-5-2025-08-07", ("max_output_tokens",), True),
+    ),
+}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("said", list(STREAMS))
+@given(cuts=st.lists(st.integers(0, 20_000), max_size=60))
+def test_model_ends_and_usage_are_seen_of_every_api_under_any_chunking(
+    said: str, separators: tuple[str, str], cuts: list[int]
+) -> None:
+    """However its JSON is written, and wherever the network cuts it."""
+    events, expected = STREAMS[said]
+    told = [json.dumps(event, separators=separators).encode() for event in events]
+    framed = [b"event: x\ndata: " + event + b"\n\n" for event in told]
+    for chunks in (framed, pieces(b"".join(framed), cuts)):
+        observer = UsageObserver("text/event-stream", "")
+        for chunk in chunks:
+            observer.feed(chunk)
+        observer.close()
+        assert observer.answered() == expected
+
+
+def test_usage_that_every_event_states_is_the_last_one() -> None:
+    """Also of a stream whose client left in the middle."""
+    observer = UsageObserver("text/event-stream", "")
+    for count in range(100):
+        event = {"model": "m", "usage": {"prompt_tokens": 7, "completion_tokens": count}}
+        observer.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    assert observer.answered().usage == Usage(7, 99)
+
+
+def test_a_stream_whose_first_events_say_no_model_is_asked_again_at_its_end() -> None:
+    """Azure begins with its filter's findings, gateways with comments."""
+    observer = UsageObserver("text/event-stream", "")
+    observer.feed(b": waiting\n\n")
+    observer.feed(b'data: {"choices":[],"model":""}\n\n')
+    for _ in range(50):
+        observer.feed(b'data: {"choices":[{"finish_reason":null}],"model":"gpt-4o"}\n\n')
+    assert observer.answered().model == "gpt-4o"
+
+
+def test_little_is_kept_of_a_long_stream() -> None:
+    """Of each of the last chunks some kilobytes at most, whatever their size."""
+    observer = UsageObserver("text/event-stream", "")
+    observer.feed(b'data: {"model":"m"}\n\n')
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            observer.feed(b'data: {"b64":"' + b"A" * 100_000 + b'%d"}\n\n' % number)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 500_000
+    observer.feed(b'data: {"usage":{"prompt_tokens":3,"completion_tokens":4}}\n\n')
+    assert observer.answered().usage == Usage(3, 4)
