@@ -272,9 +272,13 @@ class CausalLM:
         )
 
     def run(self, ids: Ints, positions: Ints, real: NDArray[np.bool_] | None, cache: Any) -> "torch.Tensor":
-        """Read tokens on top of a cache, as `elision.compressors.causal_states.Body` says."""
+        """Read tokens on top of a cache, as `elision.compressors.causal_states.Body` says.
+
+        Positions beyond the model's last are its last.
+        """
         import torch
 
+        positions = np.minimum(positions, self.positions - 1)
         mask = None if real is None else torch.from_numpy(real).to(self._device)
         with self._lock, torch.inference_mode():
             return self._model.base_model(  # type: ignore[no-any-return]

@@ -26,11 +26,15 @@ _HEAD = struct.Struct("<BIIBBB")
 _WIDTHS = (1, 2, 4)
 
 
+def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values as exact as sums in any order leave them, so that equals are equal."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa * (1 << _BITS)), exponent)
+
+
 def quantised(units: Units) -> Units:
     """Return the units with the rank of their importance in its place, from 0, equals alike."""
-    mantissa, exponent = np.frexp(units.importance)
-    rounded = np.ldexp(np.round(mantissa * (1 << _BITS)), exponent)
-    values, ranks = np.unique(rounded, return_inverse=True)
+    values, ranks = np.unique(rounded(units.importance), return_inverse=True)
     if len(values) > LEVELS:
         ranks = ranks * LEVELS // len(values)
     return Units(units.bounds, ranks.reshape(-1).astype(np.float64))

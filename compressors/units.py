@@ -26,6 +26,7 @@ class Level(StrEnum):
     SENTENCE = "sentence"
     PHRASE = "phrase"
     WORD = "word"
+    TOKEN = "token"
 
 
 class Agg(StrEnum):
