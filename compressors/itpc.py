@@ -28,7 +28,7 @@ from elision.compressors.causal_states import States
 from elision.compressors.llmlingua2 import word_bounds
 from elision.compressors.scores import rounded
 from elision.compressors.select import touching
-from elision.compressors.units import Level, may_cut
+from elision.compressors.units import may_cut
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +43,13 @@ CONTEXT = 4096
 _LONGEST_WORD = 32
 # Units of pieces that are to go stand behind all others.
 _LAST = 1e6
+
+
+class Grain(StrEnum):
+    """What a unit is: a token of the model that reads, or a word or mark."""
+
+    TOKEN = "token"  # noqa: S105  no password
+    WORD = "word"
 
 
 class Kv(StrEnum):
@@ -62,12 +69,12 @@ class Reading:
     """How texts are read.
 
     Attributes:
-        level: what is kept or dropped whole: `Level.TOKEN` or `Level.WORD`.
+        level: what is kept or dropped whole: `Grain.TOKEN` or `Grain.WORD`.
         iterative_size: tokens of a segment; a quarter of what the model reads at most.
         kv: how what stayed is remembered.
     """
 
-    level: Level = Level.TOKEN
+    level: Grain = Grain.TOKEN
     iterative_size: int = 200
     kv: Kv = Kv.EXACT
 
@@ -98,14 +105,14 @@ class Chosen(NamedTuple):
     place: Floats
 
 
-def cut_units(text: str, offsets: Ints, level: Level) -> Cut:
+def cut_units(text: str, offsets: Ints, level: Grain) -> Cut:
     """Cut a text where tokens begin, or words.
 
     A character of several tokens, and what a reader takes for one character, is never cut.
 
     Args:
         offsets: (T, 2) the characters of the text's tokens, ascending.
-        level: `Level.TOKEN` or `Level.WORD`.
+        level: `Grain.TOKEN` or `Grain.WORD`.
     """
     solid = np.flatnonzero(~_blank(text))
     if not len(offsets) or not len(solid):
@@ -117,7 +124,7 @@ def cut_units(text: str, offsets: Ints, level: Level) -> Cut:
     opens = np.concatenate(([True], starts[1:] >= np.maximum.accumulate(ends)[:-1]))
     if not text.isascii():
         opens[1:] &= [may_cut(text, at) for at in starts[1:].tolist()]
-    if level is Level.WORD:
+    if level is Grain.WORD:
         opens = _at_words(text, starts, opens)
     begin = starts[opens]
     begin[0] = solid[0]

@@ -26,7 +26,6 @@ class Level(StrEnum):
     SENTENCE = "sentence"
     PHRASE = "phrase"
     WORD = "word"
-    TOKEN = "token"
 
 
 class Agg(StrEnum):

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from elision.compressors.base import Span, Units
 from elision.compressors.causal_lm import CausalLM
-from elision.compressors.itpc import Itpc, Kv, Parcel, Reading, choose, cut_units, parcels, quotas
-from elision.compressors.units import Level
+from elision.compressors.itpc import Grain, Itpc, Kv, Parcel, Reading, choose, cut_units, parcels, quotas
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import FAMILIES, save_tiny_lm
 
@@ -179,8 +178,8 @@ def test_a_choice_keeps_what_is_held_and_the_best(units: list[tuple[float, int, 
         assert abs(spent - quota) <= costs.max() / 2 + 0.5 or spent < quota == costs.sum()
 
 
-@pytest.mark.parametrize("level", [Level.TOKEN, Level.WORD])
-def test_units_are_whole_characters_and_cover_the_text(llama: CausalLM, level: Level) -> None:
+@pytest.mark.parametrize("level", [Grain.TOKEN, Grain.WORD])
+def test_units_are_whole_characters_and_cover_the_text(llama: CausalLM, level: Grain) -> None:
     """No character of several tokens is cut, whitespace is outside, tokens are each in one unit."""
     for text in (PROSE, SCRIPTS, WORDS, "", "  \n ", "🎉", "\n a"):
         [tokens] = llama.tokenise([text])
@@ -201,7 +200,7 @@ def test_units_are_whole_characters_and_cover_the_text(llama: CausalLM, level: L
 def test_segments_end_at_their_size_and_quotas_at_pieces(llama: CausalLM) -> None:
     """A unit of more tokens than a segment is one by itself; pieces part a segment's quota."""
     [tokens] = llama.tokenise([WORDS])
-    cut = cut_units(WORDS, tokens.offsets, Level.TOKEN)
+    cut = cut_units(WORDS, tokens.offsets, Grain.TOKEN)
     middle = int(cut.bounds[20, 0])
     pieces = [Span(0, middle), Span(middle, len(WORDS))]
     found = parcels(cut, 16, pieces, [0.2, 0.8])
@@ -219,7 +218,7 @@ def test_segments_end_at_their_size_and_quotas_at_pieces(llama: CausalLM) -> Non
 def test_pieces_have_their_rates_and_what_is_held_is_paid_for(llama: CausalLM) -> None:
     """A piece of rate 0 goes but for what is held in it; the sum stays what was asked."""
     [tokens] = llama.tokenise([WORDS])
-    cut = cut_units(WORDS, tokens.offsets, Level.TOKEN).bounds
+    cut = cut_units(WORDS, tokens.offsets, Grain.TOKEN).bounds
     middle, end = int(cut[40, 0]), len(WORDS)
     held = [Span(int(cut[3, 0]), int(cut[5, 1])), Span(int(cut[60, 0]), int(cut[69, 1]))]
     [units] = Itpc(llama, Reading(iterative_size=16)).weigh(
