@@ -154,7 +154,7 @@ def _write(connection: sqlite3.Connection, tally: Tally, recent: int) -> None:
     for step, seconds in SECONDS.items():
         connection.execute(_ADD[step], (_cells(tally.by(seconds), numbers),))
     if tally.recent:
-        told = [[getattr(one, name) for name in _RECENT] for one in tally.recent]
+        told = [[getattr(one, name) for name in _RECENT] for one in tally.told()]
         connection.execute(_ADD_RECENT, (_json(told),))
         connection.execute("DELETE FROM recent WHERE id <= (SELECT max(id) FROM recent) - ?", (recent,))
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from elision.accounts.archive import OVERHEAD_BOUNDS_MS, RATIO_BOUNDS, Recent, Sums
 from elision.accounts.labels import OTHER, Labels, cleaned, labels_of, recent_of
 from elision.accounts.money import Basis
-from elision.accounts.records import Report, RequestRecord
+from elision.accounts.records import RequestRecord
 from elision.accounts.spans import DAY_S, HOUR_S, MINUTE_S
 
 NAMES = 200
@@ -141,7 +141,7 @@ class Tally:
 
     Attributes:
         cells: measures by minute and labels.
-        recent: the latest requests, oldest first.
+        recent: the latest requests, oldest first, in the order in which they ended.
         requests: how many the cells hold.
         lost: requests that were given up because too much waited.
 
@@ -152,7 +152,7 @@ class Tally:
 
     def __init__(self, recent: int, limit: int = CELLS) -> None:
         self.cells: dict[Key, Cell] = {}
-        self.recent: deque[Recent] = deque(maxlen=recent)
+        self.recent: deque[RequestRecord] = deque(maxlen=recent)
         self.requests = 0
         self.lost = 0
         self._limit = limit
@@ -179,12 +179,8 @@ class Tally:
         _add_outcome(cell, record)
         _add_tokens(cell, record)
         _add_money(cell, record)
-        words = cell.words
-        for group, name, count in _words(record):
-            word = names.word(group, name)
-            words[word] = words.get(word, 0) + count
-        if self.recent.maxlen:
-            self.recent.append(recent_of(record))
+        _add_words(cell.words, record, names)
+        self.recent.append(record)
 
     def merge(self, later: "Tally") -> None:
         """Add what another tally holds, which was recorded later."""
@@ -204,6 +200,10 @@ class Tally:
         self.cells = {}
         self.requests = 0
         self.recent.clear()
+
+    def told(self) -> list[Recent]:
+        """Return the latest requests as they are told by themselves, oldest first."""
+        return [recent_of(record) for record in self.recent]
 
     def by(self, seconds: int) -> Iterator[tuple[Key, Cell]]:
         """Yield measures by longer buckets and labels.
@@ -257,7 +257,7 @@ def _add_tokens(cell: Cell, record: RequestRecord) -> None:
             cell.compressed += 1
             ratio = report.tokens_after / report.tokens_before if report.tokens_before else 1.0
             cell.ratios[bisect_left(RATIO_BOUNDS, ratio)] += 1
-    cell.tokens_audited += audited(report)
+    cell.tokens_audited += report.tokens_only_audited
     cell.tokens_saved += record.tokens_saved
     if record.basis is Basis.BILLED:
         cell.tokens_saved_billed += record.tokens_saved
@@ -286,29 +286,29 @@ def has_failed(record: RequestRecord) -> bool:
     return record.status >= 500 or (record.error != "" and not 400 <= record.status < 500)
 
 
-def audited(report: Report) -> int:
-    """Return the tokens that were only found out to be dispensable, and sent."""
-    whole = report.tokens_before - report.tokens_after if report.mode == "audit" else 0
-    return report.tokens_audited + whole
-
-
-def _words(record: RequestRecord) -> Iterator[tuple[str, str, int]]:
-    """Yield (group, word, count) of what has names."""
-    report = record.report
-    yield "status", str(record.status), 1
-    for reason in report.bypass:
-        yield "bypass", reason, 1
+def _add_words(words: dict[str, int], record: RequestRecord, names: Names) -> None:
+    """Count what has names."""
+    report, answered = record.report, record.answered
+    told = [("status", str(record.status))]
+    told += [("bypass", reason) for reason in report.bypass]
+    told += [("finish", reason) for reason in answered.finish_reasons]
     if report.cache:
-        yield "cache", report.cache, 1
-    for reason in record.answered.finish_reasons:
-        yield "finish", reason, 1
+        told.append(("cache", report.cache))
     if record.error:
-        yield "error", record.error, 1
-    if report.mode != "enforce":
-        return
-    yield "basis", str(record.basis), 1
-    for segment in report.segments:
-        kind, _, tokens = segment.partition(":")
-        before, _, after = tokens.partition(">")
-        yield "segment_before", kind, int(before)
-        yield "segment_after", kind, int(after)
+        told.append(("error", record.error))
+    if report.mode == "enforce":
+        told.append(("basis", record.basis.value))
+        for segment in report.segments:
+            _add_segment(words, segment, names)
+    for group, name in told:
+        word = names.word(group, name)
+        words[word] = words.get(word, 0) + 1
+
+
+def _add_segment(words: dict[str, int], segment: str, names: Names) -> None:
+    """Count tokens of a kind of segment, of `kind:before>after`."""
+    kind, _, tokens = segment.partition(":")
+    before, _, after = tokens.partition(">")
+    for group, count in (("segment_before", before), ("segment_after", after)):
+        word = names.word(group, kind)
+        words[word] = words.get(word, 0) + int(count)
