@@ -291,11 +291,14 @@ def _rebased(settings: Settings, document: Document) -> Settings:
     """Read relative paths in a settings file as relative to that file."""
     base = FilePath(document.file).parent
     cache_dir, kept = settings.compressor.cache_dir, settings.cache.path
+    figures, log = settings.accounts.path, settings.request_log.path
     return replace(
         settings,
         policies=base / settings.policies if settings.policies else None,
         redis=under(base, settings.redis) if settings.redis else None,
         cache=replace(settings.cache, path=base / kept if kept else None),
+        accounts=replace(settings.accounts, path=base / figures if figures else None),
+        request_log=replace(settings.request_log, path=base / log if log else None),
         compressor=replace(settings.compressor, cache_dir=base / cache_dir if cache_dir else None),
         tokenizers={glob: base / path for glob, path in settings.tokenizers.items()},
     )

@@ -29,6 +29,15 @@ def test_a_settings_file_says_all_of_it(tmp_path: Path) -> None:
     assert settings.telemetry.sample == 0.1
 
 
+def test_files_are_named_from_where_the_settings_are(tmp_path: Path) -> None:
+    """Not from where the proxy happens to be started."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("accounts: {path: accounts.db}\nrequest_log: {path: log/requests.jsonl}\n")
+    settings = load_settings(file, {}, {})
+    assert settings.accounts.path == tmp_path / "accounts.db"
+    assert settings.request_log.path == tmp_path / "log" / "requests.jsonl"
+
+
 def test_variables_say_what_is_no_list() -> None:
     """As for all settings."""
     settings = load_settings(None, {"ELISION_REQUEST_LOG__PATH": "/tmp/r.jsonl"}, {})
