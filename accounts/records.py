@@ -6,7 +6,7 @@ all read these two values.
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 from elision.accounts.money import NANO, Basis, Money
@@ -17,6 +17,24 @@ Headers = list[tuple[str, str]]
 LONGEST_VALUE = 400
 """Characters of a header's value, at most."""
 _SAFE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}~"
+
+
+class Shortened(NamedTuple):
+    """A message of which something was saved, and where it stands in the prompt that was sent.
+
+    Attributes:
+        ahead: tokens of the texts before it.
+        after: its own.
+        saved: those that it had before beyond that.
+        left: messages from it to the end, itself included.
+        known: whether an earlier request had sent it already.
+    """
+
+    ahead: int
+    after: int
+    saved: int
+    left: int
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,12 @@ class Report:
         has_more: whether the prompt holds what is not counted here (tools, images, ...).
         silent: the policy wants no `x-elision-*` headers.
         log_text: the policy wants texts in the log of requests.
+        messages: how many the prompt has.
+        new_messages: of these, those that no earlier request had sent.
+        answer_tokens: of new messages, those of an answer that follows directly on what was known; the
+            provider made it, and may have it in its cache.
+        known_age_s: seconds since an earlier request sent what is known; 0 where nobody knows.
+        shortened: the messages in which something was saved, in their order.
     """
 
     team: str = ""
@@ -67,6 +91,11 @@ class Report:
     has_more: bool = False
     silent: bool = False
     log_text: bool = False
+    messages: int = 0
+    new_messages: int = 0
+    answer_tokens: int = 0
+    known_age_s: float = 0.0
+    shortened: tuple[Shortened, ...] = ()
 
     @property
     def tokens_saved(self) -> int:
@@ -80,10 +109,23 @@ class Report:
         return self.tokens_audited + found
 
     def withdrawn(self, reason: str) -> "Report":
-        """Return the report of the same request after its original was sent instead."""
-        bypass = tuple(sorted({*self.bypass, reason}))
-        nothing = replace(self, methods=(), segments=(), cache="", prefix=(), stepped=False)
-        return replace(nothing, tokens_after=self.tokens_before, known_after=self.known_before, bypass=bypass)
+        """Return the report of the same request after its original was sent instead.
+
+        What earlier requests had sent shortened has gone out otherwise, then.
+        """
+        stepped = self.stepped or self.known_after != self.known_before
+        return replace(
+            self,
+            methods=(),
+            segments=(),
+            cache="",
+            prefix=(),
+            shortened=(),
+            stepped=stepped,
+            tokens_after=self.tokens_before,
+            known_after=self.known_before,
+            bypass=tuple(sorted({*self.bypass, reason})),
+        )
 
     def headers(self, money: Money | None = None) -> Headers:
         """Return the response headers that say what was done; `docs/headers.md` is their contract.

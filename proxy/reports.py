@@ -3,10 +3,10 @@
 Adds up; what became of each message is `elision.proxy.fates`' matter, or the ledger's word.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from elision.accounts.records import Report
+from elision.accounts.records import Report, Shortened
 from elision.policies.model import Decision, Mode, Policy
 from elision.proxy.fates import left_alone, made_of
 from elision.proxy.ledger import Made, Recalled, Settled
@@ -60,28 +60,37 @@ def report_with(
     again = sum(bool(known.entry.figures.methods) for at, known in messages.items() if at not in settled.new)
     hits = again + sum(fate.cached for fate in fates)
     told = Figures(figures.tokens, figures.methods, tuple(sorted(reasons)), figures.audited)
-    known_before, known_after = _known(settled)
+    places = _places(settled, {index: told.figures for index, told in others.items()})
     report = _report(planned, told, hits, again + len(fates))
     return replace(
         report,
         cache=REPLAY if again and not fates else report.cache,
         prefix=_prefix(settled, unknown),
-        known_before=known_before,
-        known_after=known_after,
+        known_before=places.known_before,
+        known_after=places.known_after,
+        known_age_s=recalled.age_s,
+        answer_tokens=places.answer_tokens,
+        new_messages=len(settled.new),
+        shortened=places.shortened,
     )
 
 
 def report_without_plan(team: str, policy: Policy, settled: Settled, reasons: Sequence[str]) -> Report:
     """Return the report of a conversation of which what was sent before was sent again, and no more done."""
     figures = summed(known.entry.figures for known in settled.messages.values())
-    known_before, known_after = _known(settled)
+    places = _places(settled, {})
     return Report(
         team=team or "default",
         policy=policy.label,
         mode=str(policy.mode),
         model=settled.conversation.body.model,
-        known_before=known_before,
-        known_after=known_after,
+        known_before=places.known_before,
+        known_after=places.known_after,
+        answer_tokens=places.answer_tokens,
+        messages=len(settled.conversation),
+        new_messages=len(settled.new),
+        shortened=places.shortened,
+        has_more=bool(settled.conversation.body.others),
         silent=not policy.telling.headers,
         log_text=policy.telling.log_text,
         bypass=tuple(sorted(set(reasons))),
@@ -127,6 +136,7 @@ def _report(planned: Planned, figures: Figures, hits: int, tries: int) -> Report
         bypass=tuple(sorted({*planned.notes, *figures.reasons})),
         model=planned.facts.model,
         has_more=bool(planned.body.others),
+        messages=len(planned.body.messages),
         silent=not planned.policy.telling.headers,
         log_text=planned.policy.telling.log_text,
     )
@@ -136,12 +146,42 @@ def _segments(figures: Figures) -> tuple[str, ...]:
     return tuple(f"{kind}:{before}>{after}" for kind, before, after in figures.tokens)
 
 
-def _known(settled: Settled) -> tuple[int, int]:
-    """Return the tokens, before and after, of messages that earlier requests had sent already."""
-    figures = summed(
-        known.entry.figures for index, known in settled.messages.items() if index not in settled.new
-    )
-    return sum(before for _, before, _ in figures.tokens), sum(after for _, _, after in figures.tokens)
+@dataclass(slots=True)
+class _Places:
+    """Where in a prompt what earlier requests had sent stands, and what was saved."""
+
+    known_before: int = 0
+    known_after: int = 0
+    answer_tokens: int = 0
+    shortened: tuple[Shortened, ...] = ()
+
+
+def _places(settled: Settled, others: Mapping[int, Figures]) -> _Places:
+    """Return what the bill depends on beside sums.
+
+    Args:
+        others: figures of messages of which nobody counted how they were sent.
+    """
+    places, shortened, ahead, number = _Places(), list[Shortened](), 0, len(settled.conversation)
+    messages, is_answer = settled.conversation.body.messages, False
+    for index in settled.conversation.indices:
+        known = settled.messages.get(index)
+        had = others.get(index) or (known.entry.figures if known is not None else None)
+        before = sum(tokens for _, tokens, _ in had.tokens) if had is not None else 0
+        after = sum(tokens for _, _, tokens in had.tokens) if had is not None else 0
+        is_known = known is not None and index not in settled.new
+        if is_known:
+            places.known_before += before
+            places.known_after += after
+            is_answer = True
+        else:
+            is_answer = is_answer and messages[index].role == "assistant"
+            places.answer_tokens += after if is_answer else 0
+        if after < before:
+            shortened.append(Shortened(ahead, after, before - after, number - index, is_known))
+        ahead += after
+    places.shortened = tuple(shortened)
+    return places
 
 
 def _is_uncounted(settled: Settled, decision: Decision) -> bool:
