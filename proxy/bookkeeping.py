@@ -4,6 +4,7 @@ The only place that chooses them. Each takes a record in a few microseconds and 
 later, off the event loop.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -12,9 +13,11 @@ from tempfile import TemporaryDirectory
 
 from elision.accounts.archive import Archive
 from elision.accounts.archive_sqlite import SqliteArchive, SqliteKeeper
-from elision.accounts.money import Pricing, Unpriced
+from elision.accounts.money import Pricing
+from elision.accounts.prices import Prices
+from elision.accounts.pricing import Priced
 from elision.accounts.recorder import Recorder
-from elision.accounts.records import LogSink, RecordSink
+from elision.accounts.records import LogSink, RecordSink, TextSink
 from elision.config.settings import Settings
 from elision.proxy.metrics import Metrics
 
@@ -30,11 +33,13 @@ class Books:
         pricing: what tokens cost.
         sinks: who is told of each finished request, in this order.
         archive: answers the dashboard's questions; None where nothing is kept.
+        texts: takes texts of teams whose policy says so; None where nothing is to be done with them.
     """
 
     pricing: Pricing
     sinks: Sequence[RecordSink]
     archive: Archive | None = None
+    texts: TextSink | None = None
 
 
 async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Books:
@@ -46,7 +51,8 @@ async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack
         stack: ends what is started.
     """
     recorder, archive = _open_archive(settings, stack)
-    return Books(Unpriced(), (LogSink(), metrics, recorder), archive)
+    pricing = Priced(_open_prices(settings, stack))
+    return Books(pricing, (LogSink(), metrics, recorder), archive)
 
 
 def with_shared_figures(settings: Settings, folder: Path) -> Settings:
@@ -54,6 +60,19 @@ def with_shared_figures(settings: Settings, folder: Path) -> Settings:
     if settings.accounts.path is not None:
         return settings
     return replace(settings, accounts=replace(settings.accounts, path=folder / FILE_NAME))
+
+
+def _open_prices(settings: Settings, stack: AsyncExitStack) -> Prices:
+    """Return what knows prices; its table is loaded beside the start, which does not wait for it."""
+    urls = {name: entry.url for name, entry in settings.upstreams.items()}
+    prices = Prices(settings.prices, settings.price_table, urls, settings.prefix_terms)
+    loading = asyncio.get_running_loop().run_in_executor(None, prices.load)
+
+    async def loaded() -> None:
+        await loading
+
+    stack.push_async_callback(loaded)
+    return prices
 
 
 def _open_archive(settings: Settings, stack: AsyncExitStack) -> tuple[Recorder, Archive]:
