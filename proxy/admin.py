@@ -11,12 +11,12 @@ from enum import StrEnum
 import msgspec
 from aiohttp import web
 
+from elision.accounts.exposition import Exposition
 from elision.proxy.access import LOCAL, Access, Visit
 from elision.proxy.client_body import check_body, read_up_to, say_continue
 from elision.proxy.errors import ProxyError, RequestError
 from elision.proxy.headers import decoded
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SIGN_IN = "/elision/login"
 """Where people are led who have not shown the token."""
 Readiness = Mapping[str, object]
@@ -56,7 +56,7 @@ class Admin:
     Args:
         readiness: returns whether requests are served as configured (`ready`), and details that an
             operator wants when they are not.
-        metrics: returns this process's figures as Prometheus reads them.
+        metrics: returns all figures in a format that an `Accept` header asks for.
         pages: what else is answered, each (method, path) once.
         access: who may see them; the default lets through who sits at this machine.
         open_metrics: whether metrics, and the details of readiness, are for anybody.
@@ -65,7 +65,7 @@ class Admin:
     def __init__(
         self,
         readiness: Callable[[], Readiness],
-        metrics: Callable[[], bytes],
+        metrics: Callable[[str], Awaitable[Exposition]],
         pages: Sequence[Page] = (),
         *,
         access: Access = LOCAL,
@@ -139,8 +139,9 @@ class Admin:
             return False
         return True
 
-    async def _told(self, _: web.BaseRequest) -> web.Response:
-        return web.Response(body=self._metrics(), headers={"Content-Type": METRICS_TYPE})
+    async def _told(self, request: web.BaseRequest) -> web.Response:
+        told = await self._metrics(request.headers.get("Accept", ""))
+        return web.Response(body=told.body, headers={"Content-Type": told.content_type})
 
 
 async def body_of(request: web.BaseRequest, limit_bytes: int) -> bytes:

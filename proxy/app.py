@@ -21,13 +21,14 @@ from elision.config.upstreams import UpstreamEntry
 from elision.proxy import logs
 from elision.proxy.bookkeeping import open_books
 from elision.proxy.handler import Deps, Handler
-from elision.proxy.metrics import Metrics
+from elision.proxy.metrics import Metrics, Post
 from elision.proxy.pages import admin_of
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.redis_security import check_redis
 from elision.proxy.rewriter import PassThrough
 from elision.proxy.routing import Route, Upstreams
 from elision.proxy.server import BoundedServer, ClientLimits
+from elision.proxy.service_counts import follow_service
 from elision.proxy.stores import check_cache
 from elision.proxy.teams import Teams, TrustedHeader
 from elision.proxy.upstream import HttpUpstream, UpstreamLimits
@@ -79,18 +80,24 @@ def run(main: Awaitable[int]) -> int:
     return uvloop.run(awaited())
 
 
-async def serve_here(settings: Settings, policies: PolicySet | None, socket: str | None) -> int:
+async def serve_here(
+    settings: Settings, policies: PolicySet | None, socket: str | None, post: Post | None = None
+) -> int:
     """Run one HTTP worker in this process.
 
     Args:
         settings: everything that is set.
         policies: the teams' policies, None to pass everything through.
         socket: of a compressor process that somebody else keeps; None to keep one here if needed.
+        post: of this worker among several; None: it is the only one.
     """
     loop = asyncio.get_running_loop()
     stop, at_once = signals_to_stop(forwarded=settings.workers > 1)
     async with AsyncExitStack() as stack:
-        handler = await _handler(settings, policies, socket, stack)
+        metrics = Metrics()
+        if post is not None:
+            await metrics.share(post, stack)
+        handler = await _handler(settings, policies, socket, metrics, stack)
         server = BoundedServer(handler, client_limits(settings))
         try:
             listening = await loop.create_server(
@@ -154,7 +161,11 @@ def cannot_listen(settings: Settings, error: OSError) -> int:
 
 
 async def _handler(
-    settings: Settings, policies: PolicySet | None, socket: str | None, stack: AsyncExitStack
+    settings: Settings,
+    policies: PolicySet | None,
+    socket: str | None,
+    metrics: Metrics,
+    stack: AsyncExitStack,
 ) -> Handler:
     upstreams = _upstreams(settings)
     stack.push_async_callback(upstreams.close)
@@ -164,9 +175,8 @@ async def _handler(
 
         parts = await with_policies(settings, policies, socket, stack)
     on_hangup(parts.watch.reload_soon if parts is not None else _nothing_to_reload)
-    metrics = Metrics(parts.live, parts.kept, parts.texts) if parts is not None else Metrics()
     books = await open_books(settings, metrics, stack)
-    return Handler(
+    handler = Handler(
         Deps(
             upstreams=upstreams,
             rewriter=parts.rewriter if parts is not None else PassThrough(),
@@ -176,8 +186,11 @@ async def _handler(
             teams=Teams(parts.live if parts is not None else None, _trusted(settings)),
             body_limit_bytes=settings.limits.body_mib * _MIB,
             compress=parts.compress if parts is not None else None,
+            texts=books.texts,
         )
     )
+    follow_service(metrics, handler, parts)
+    return handler
 
 
 def allow_files() -> None:

@@ -1,160 +1,84 @@
-"""What Prometheus may ask: requests, tokens, bypasses, the policies' state, of this process.
+"""What Prometheus may ask: finished requests and the service's state, of all workers of this proxy.
 
-Counting is a few additions to dictionaries; names, types and text are made when somebody asks. The
-labels are teams that have a policy (`elision.proxy.teams` lets no other name through), policies,
-statuses and reasons: never a text, a key, or a name that a client made up.
+Puts together who counts (`elision.accounts.meters`), who knows something else that is told (sources)
+and, where there are several workers, what the others have counted. Labels are teams that have a
+policy, policies, methods, statuses, reasons and a bounded number of models: never a text or a key.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
+from elision.accounts.counts import Counts, Labels, Numbers, expanded, joined
+from elision.accounts.exposition import Exposition, exposed
+from elision.accounts.meters import BY_REQUEST, Meters
+from elision.accounts.recorder import Retries
 from elision.accounts.records import RequestRecord
-from elision.proxy.policy_source import DEFAULT_TEAM
-from elision.proxy.store_tiers import Figures
+from elision.accounts.shared_counts import SharedCounts
 
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
-
-_NO_POLICY = "none"
+Source = Callable[[], Mapping[str, Mapping[Labels, Numbers]]]
+"""Returns counts by families of the catalogue; called on the event loop, about once a second."""
 
 
-class PolicyState(Protocol):
-    """How the policy files are."""
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One worker's place among several.
 
-    loads: int
-    refusals: int
-    problems: tuple[str, ...]
+    Attributes:
+        folder: where they leave what they have counted; exists.
+        place: the same for who replaces the worker.
+    """
+
+    folder: Path
+    place: int
 
 
 class Metrics:
-    """Counts finished requests, and tells Prometheus.
+    """Counts finished requests, and tells Prometheus."""
 
-    Args:
-        policies: None where there are none.
-        kept: returns the figures of what is kept.
-        texts: returns how many texts came to be shortened in which way.
-    """
-
-    def __init__(
-        self,
-        policies: PolicyState | None = None,
-        kept: Callable[[], Figures] | None = None,
-        texts: Callable[[], Mapping[str, int]] | None = None,
-    ) -> None:
-        self._policies = policies
-        self._kept = kept
-        self._texts = texts
-        self._requests: Counter[tuple[str, str, str]] = Counter()
-        self._tokens: Counter[tuple[str, str, str]] = Counter()
-        self._bypasses: Counter[tuple[str, str]] = Counter()
-        self._overhead_ms = 0.0
+    def __init__(self) -> None:
+        self._meters = Meters(Retries().is_retry)
+        self._sources: list[Source] = []
+        self._shared: SharedCounts | None = None
 
     def add(self, record: RequestRecord) -> None:
         """Count one request."""
-        report = record.report
-        team, policy = report.team or DEFAULT_TEAM, report.policy or _NO_POLICY
-        self._requests[team, policy, str(record.status)] += 1
-        self._overhead_ms += record.overhead_ms
-        if report.tokens_before:
-            self._tokens[team, policy, "before"] += report.tokens_before
-            self._tokens[team, policy, "after"] += report.tokens_after
-        for reason in report.bypass:
-            self._bypasses[team, reason] += 1
+        self._meters.add(record)
 
-    def text(self) -> bytes:
-        """Return all figures as Prometheus reads them."""
-        from prometheus_client import CollectorRegistry, generate_latest
+    def follow(self, source: Source) -> None:
+        """Tell from now on what a source knows, too."""
+        self._sources.append(source)
 
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry)
+    async def share(self, post: Post, stack: AsyncExitStack) -> None:
+        """Tell from now on what all workers count; to be called once, before sources are followed.
 
-    def collect(self) -> "Iterator[Metric]":
-        """Yield the figures; what `prometheus_client` calls."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+        Args:
+            post: of this worker.
+            stack: ends it, after all that still counts.
+        """
+        shared = SharedCounts(post.folder, post.place, self.counts)
+        self._shared = await stack.enter_async_context(shared)
+        self.follow(self._failures)
 
-        requests = CounterMetricFamily(
-            "elision_requests", "Requests served.", labels=("team", "policy", "status")
-        )
-        for labels, count in self._requests.items():
-            requests.add_metric(labels, count)
-        tokens = CounterMetricFamily(
-            "elision_prompt_tokens",
-            "Tokens of the prompts' texts, before and after.",
-            labels=("team", "policy", "when"),
-        )
-        for labels, count in self._tokens.items():
-            tokens.add_metric(labels, count)
-        bypasses = CounterMetricFamily(
-            "elision_bypasses", "Requests in which something stayed as it was.", labels=("team", "reason")
-        )
-        for reasons, count in self._bypasses.items():
-            bypasses.add_metric(reasons, count)
-        yield from (requests, tokens, bypasses)
-        yield SummaryMetricFamily(
-            "elision_overhead_seconds",
-            "Time that the proxy itself took before the answer began.",
-            count_value=self._requests.total(),
-            sum_value=self._overhead_ms / 1000,
-        )
-        if self._policies is not None:
-            loads, refusals = self._policies.loads, self._policies.refusals
-            yield CounterMetricFamily("elision_policy_loads", "Policies taken over.", value=loads)
-            yield CounterMetricFamily("elision_policy_refusals", "Policies refused as wrong.", value=refusals)
-            yield GaugeMetricFamily(
-                "elision_policy_refused",
-                "1 while the newest policy files are refused and older ones apply.",
-                value=int(bool(self._policies.problems)),
-            )
-        if self._texts is not None:
-            yield _counter(
-                "texts", "Texts to be shortened, by what was done.", ("what",), _alone(self._texts())
-            )
-        if self._kept is not None:
-            yield from _of_store(self._kept())
+    def counts(self) -> Counts:
+        """Return what this process has counted, wide rows among it."""
+        return joined([self._meters.counts(), *(source() for source in self._sources)])
+
+    async def text(self, accept: str = "") -> Exposition:
+        """Return all figures as Prometheus reads them.
+
+        Args:
+            accept: the asking side's `Accept` header, for OpenMetrics.
+        """
+        counts = self.counts() if self._shared is None else await self._shared.all()
+        return await asyncio.to_thread(_told, counts, accept)
+
+    def _failures(self) -> Counts:
+        failures = self._shared.failures if self._shared is not None else 0
+        return {"elision_shared_failures": {(): (failures,)}}
 
 
-def _of_store(figures: Figures) -> "Iterator[Metric]":
-    """Yield what a store has counted, by level and kind of value."""
-    from prometheus_client.core import GaugeMetricFamily
-
-    counters: list[tuple[str, str, tuple[str, ...], Iterable[tuple[tuple[str, ...], int]]]] = [
-        ("hits", "Values found.", ("level", "kind"), figures.hits.items()),
-        ("misses", "Values found on no level.", ("kind",), _alone(figures.misses)),
-        (
-            "failures",
-            "Times that a level was of no use, or a value damaged.",
-            ("level", "reason"),
-            figures.failures.items(),
-        ),
-        ("written", "Values written to a shared level.", ("level",), _alone(figures.written)),
-        ("evictions", "Values that had to make room.", ("level",), _alone(figures.evictions)),
-    ]
-    for name, told, labels, counts in counters:
-        yield _counter(f"cache_{name}", told, labels, counts)
-    troubled = {level: int(bool(trouble)) for level, trouble in figures.trouble.items()}
-    for name, told, gauges in (
-        ("held_bytes", "Bytes that values take.", figures.held_bytes),
-        ("waiting_bytes", "Bytes that wait to be written.", figures.waiting_bytes),
-        ("troubled", "1 while a shared level is of no use.", troubled),
-    ):
-        gauge = GaugeMetricFamily(f"elision_cache_{name}", told, labels=("level",))
-        for level, count in gauges.items():
-            gauge.add_metric((level,), count)
-        yield gauge
-
-
-def _counter(
-    name: str, told: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], int]]
-) -> "Metric":
-    from prometheus_client.core import CounterMetricFamily
-
-    counter = CounterMetricFamily(f"elision_{name}", told, labels=labels)
-    for values, count in counts:
-        counter.add_metric(values, count)
-    return counter
-
-
-def _alone(counts: Mapping[str, int]) -> list[tuple[tuple[str, ...], int]]:
-    return [((value,), count) for value, count in counts.items()]
+def _told(counts: Counts, accept: str) -> Exposition:
+    return exposed(expanded(counts, BY_REQUEST), accept)

@@ -22,9 +22,12 @@ from elision.config.settings import Settings
 from elision.proxy import app, logs
 from elision.proxy.assembly import Background, CompressorHost, watch_over
 from elision.proxy.bookkeeping import with_shared_figures
+from elision.proxy.metrics import Post
 from elision.proxy.policy_source import PolicySet
 from elision.proxy.reload import LivePolicies
 from elision.proxy.stores import with_shared_file
+
+SOCKET = "compressor.sock"
 
 _LOOK_EVERY_S = 0.1
 _LAST_WORDS_S = 5.0
@@ -41,10 +44,10 @@ async def supervise(settings: Settings, policies: PolicySet | None) -> int:
     with holder, tempfile.TemporaryDirectory(prefix="elision-") as folder:
         settings = with_shared_file(replace(settings, port=holder.getsockname()[1]), Path(folder))
         settings = with_shared_figures(settings, Path(folder))
-        path = str(Path(folder) / "compressor.sock")
+        path = str(Path(folder) / SOCKET)
         async with Background() as tasks:
             live = None if policies is None else LivePolicies(policies)
-            crew = Crew(settings, path, live)
+            crew = Crew(settings, Path(folder), live)
             if live is None:
                 app.on_hangup(crew.hang_up)
             else:
@@ -65,13 +68,13 @@ class Crew:
 
     Args:
         settings: theirs; `port` is the one that the parent holds.
-        socket: of the compressor process.
+        folder: of the compressor process's socket, and of what workers have counted.
         policies: the last good ones, which a new worker begins with; None: there are none.
     """
 
-    def __init__(self, settings: Settings, socket: str, policies: LivePolicies | None) -> None:
+    def __init__(self, settings: Settings, folder: Path, policies: LivePolicies | None) -> None:
         self._settings = settings
-        self._socket = socket
+        self._folder = folder
         self._policies = policies
         self._context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
@@ -79,7 +82,7 @@ class Crew:
 
     async def keep_until(self, stop: asyncio.Event) -> None:
         """Start the workers and replace those that end, until told to stop."""
-        self._processes = [self._started() for _ in range(self._settings.workers)]
+        self._processes = [self._started(place) for place in range(self._settings.workers)]
         pause_s = _LOOK_EVERY_S
         while not stop.is_set():
             for index, process in enumerate(self._processes):
@@ -87,7 +90,7 @@ class Crew:
                     self._log.error("A worker ended (code %s); starting another.", process.exitcode)
                     pause_s = min(pause_s * 2, 5.0)
                     await asyncio.sleep(pause_s)
-                    self._processes[index] = self._started()
+                    self._processes[index] = self._started(index)
             try:
                 async with asyncio.timeout(_LOOK_EVERY_S):
                     await stop.wait()
@@ -122,9 +125,10 @@ class Crew:
                 while any(process.is_alive() for process in self._processes) and not at_once.is_set():
                     await asyncio.sleep(0.05)
 
-    def _started(self) -> SpawnProcess:
+    def _started(self, place: int) -> SpawnProcess:
         policies = self._policies.current if self._policies is not None else None
-        process = self._context.Process(target=work, args=(self._settings, self._socket, policies))
+        socket, post = str(self._folder / SOCKET), Post(self._folder, place)
+        process = self._context.Process(target=work, args=(self._settings, socket, policies, post))
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it would end who just starts
         try:
             process.start()
@@ -133,18 +137,20 @@ class Crew:
         return process
 
 
-def work(settings: Settings, socket: str, policies: PolicySet | None) -> None:
+def work(settings: Settings, socket: str, policies: PolicySet | None, post: Post) -> None:
     """Be one worker process; ends when told, or when the parent does.
 
     Args:
-        settings, socket: as `Crew` has them.
+        settings: everything that is set.
+        socket: of the compressor process.
         policies: the last good ones; the files may be wrong when a worker is replaced.
+        post: of this worker, the same for who replaces it.
     """
     app.ignore_hangup()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     logs.configure(settings.log.format, settings.log.level)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    raise SystemExit(app.run(app.serve_here(settings, policies, socket)))
+    raise SystemExit(app.run(app.serve_here(settings, policies, socket, post)))
 
 
 def _end_with_parent() -> None:

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from elision.accounts.records import RequestRecord
+from elision.accounts.exposition import Exposition
+from elision.accounts.records import RecordSink, RequestRecord, TextSink
 from elision.proxy.admin import Admin
 from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.handler import Deps, Handler
@@ -41,6 +42,11 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
 
+async def untold(accept: str) -> Exposition:
+    """Tell no metrics."""
+    return Exposition(b"", accept)
+
+
 class EveryTeam:
     """Knows every team that a path names."""
 
@@ -59,14 +65,25 @@ async def proxy(
     clients: ClientLimits | None = None,
     body_limit_bytes: int = 1 << 20,
     compress: CompressEndpoint | None = None,
+    sinks: Sequence[RecordSink] = (),
+    texts: TextSink | None = None,
 ) -> AsyncIterator[Running]:
     """Run the proxy before one upstream, by its URL, or several until the block ends."""
     if isinstance(upstream, str):
         upstream = Upstreams.only(HttpUpstream(upstream, limits or UpstreamLimits()))
     sink = Remembered()
-    admin = Admin(lambda: {"ready": True}, bytes)
+    admin = Admin(lambda: {"ready": True}, untold)
     teams = Teams(EveryTeam())
-    deps = Deps(upstream, rewriter or PassThrough(), (sink,), admin, teams, body_limit_bytes, compress)
+    deps = Deps(
+        upstream,
+        rewriter or PassThrough(),
+        (sink, *sinks),
+        admin,
+        teams,
+        body_limit_bytes,
+        compress,
+        texts=texts,
+    )
     handler = Handler(deps)
     server = BoundedServer(handler, clients or ClientLimits())
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)

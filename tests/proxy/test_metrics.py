@@ -1,85 +1,98 @@
-"""What Prometheus is told."""
+"""What Prometheus is told, by one worker and by several."""
 
-from dataclasses import dataclass
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
+import pytest
 
 from elision.accounts.records import Report, RequestRecord
-from elision.proxy.metrics import Metrics
-from elision.proxy.store_tiers import Figures
+from elision.proxy.metrics import Metrics, Post
+from fakes.exposed import Samples, samples_of
+from fakes.raw_upstream import RawUpstream
+from fakes.serving import PATIENCE_S, Served, descendants, served
+from fakes.tidy import BODY, echo, policies
 
 SEARCH = Report("search", "rag@1", "enforce", tokens_before=100, tokens_after=40, bypass=("deadline",))
+WHAT = {"team": "search", "policy": "rag", "method": "none", "model": "unknown", "upstream": ""}
 
 
-@dataclass
-class Refusing:
-    """Policies whose newest version is wrong."""
-
-    loads: int = 3
-    refusals: int = 2
-    problems: tuple[str, ...] = ("default.yaml:1:1: no",)
+async def samples(metrics: Metrics) -> Samples:
+    return samples_of((await metrics.text()).body)
 
 
-def value(metrics: Metrics, name: str, **labels: str) -> float:
-    """Return one sample as Prometheus parses it."""
-    families = text_string_to_metric_families(metrics.text().decode())
-    samples = [sample for family in families for sample in family.samples]
-    [found] = [sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)]
-    return float(found)
-
-
-def test_requests_tokens_and_bypasses_are_counted_by_team() -> None:
+async def test_requests_and_sources_are_told_together() -> None:
     """To the token."""
     metrics = Metrics()
+    metrics.follow(lambda: {"elision_policy_refused": {(): (1,)}})
     for status in (200, 200, 502):
         metrics.add(RequestRecord("id", "POST", "/v1/x", status, SEARCH, overhead_ms=2.0))
-    whose = {"team": "search", "policy": "rag@1"}
-    assert value(metrics, "elision_requests_total", **whose, status="200") == 2
-    assert value(metrics, "elision_requests_total", **whose, status="502") == 1
-    assert value(metrics, "elision_prompt_tokens_total", **whose, when="before") == 300
-    assert value(metrics, "elision_prompt_tokens_total", **whose, when="after") == 120
-    assert value(metrics, "elision_bypasses_total", team="search", reason="deadline") == 3
-    assert value(metrics, "elision_overhead_seconds_count") == 3
-    assert value(metrics, "elision_overhead_seconds_sum") == 0.006
+    told = await samples(metrics)
+    assert told.value("elision_requests_total", **WHAT) == 3
+    assert told.value("elision_responses_total", team="search", upstream="", status="200") == 2
+    assert told.value("elision_prompt_tokens_total", **WHAT, when="before") == 300
+    assert told.value("elision_policy_refused") == 1
 
 
-def test_a_request_without_a_policy_is_counted_too() -> None:
-    """As the default team's."""
-    metrics = Metrics()
-    metrics.add(RequestRecord("id", "GET", "/v1/models", 200))
-    assert value(metrics, "elision_requests_total", team="default", policy="none", status="200") == 1
+async def test_openmetrics_is_told_to_who_asks_for_it() -> None:
+    """With its own content type and its end mark."""
+    told = await Metrics().text("application/openmetrics-text; version=1.0.0")
+    assert told.content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert told.body.endswith(b"# EOF\n")
+    assert (await Metrics().text()).content_type.startswith("text/plain; version=0.0.4")
 
 
-def test_refused_policies_are_told() -> None:
-    """Until they are mended."""
-    metrics = Metrics(Refusing())
-    assert value(metrics, "elision_policy_loads_total") == 3
-    assert value(metrics, "elision_policy_refusals_total") == 2
-    assert value(metrics, "elision_policy_refused") == 1
-    assert value(Metrics(Refusing(problems=())), "elision_policy_refused") == 0
+async def test_each_worker_tells_what_all_have_counted(tmp_path: Path) -> None:
+    """Counters and gauges of workers that add up do; a worker's end takes nothing back."""
+    first, second = Metrics(), Metrics()
+    async with AsyncExitStack() as stack:
+        await first.share(Post(tmp_path, 0), stack)
+        async with AsyncExitStack() as shorter:
+            await second.share(Post(tmp_path, 1), shorter)
+            second.add(RequestRecord("id", "POST", "/v1/x", 200, SEARCH))
+            assert (await samples(second)).value("elision_requests_total", **WHAT) == 1
+        first.add(RequestRecord("id", "POST", "/v1/x", 200, SEARCH))
+        told = await samples(first)
+    assert told.value("elision_requests_total", **WHAT) == 2
+    assert told.value("elision_shared_failures_total") == 0
 
 
-def test_what_is_kept_is_told_by_level_and_kind() -> None:
-    """Hits, misses, failures with their reasons, sizes, and whether a shared level is in trouble."""
-    kept = Figures(
-        hits={("memory", "message"): 5, ("disk", "outcome"): 2},
-        misses={"scores": 3},
-        failures={("disk", "full"): 4},
-        held_bytes={"memory": 100, "disk": 200},
-        evictions={"memory": 6},
-        written={"disk": 7},
-        waiting_bytes={"disk": 8},
-        trouble={"disk": "full", "redis": ""},
-    )
-    metrics = Metrics(kept=lambda: kept, texts=lambda: {"score_hits": 9})
-    assert value(metrics, "elision_texts_total", what="score_hits") == 9
-    assert value(metrics, "elision_cache_hits_total", level="memory", kind="message") == 5
-    assert value(metrics, "elision_cache_hits_total", level="disk", kind="outcome") == 2
-    assert value(metrics, "elision_cache_misses_total", kind="scores") == 3
-    assert value(metrics, "elision_cache_failures_total", level="disk", reason="full") == 4
-    assert value(metrics, "elision_cache_held_bytes", level="disk") == 200
-    assert value(metrics, "elision_cache_evictions_total", level="memory") == 6
-    assert value(metrics, "elision_cache_written_total", level="disk") == 7
-    assert value(metrics, "elision_cache_waiting_bytes", level="disk") == 8
-    assert value(metrics, "elision_cache_troubled", level="disk") == 1
-    assert value(metrics, "elision_cache_troubled", level="redis") == 0
+async def requests_of(running: Served) -> float:
+    """Return how many requests the worker that is asked knows of."""
+    return samples_of((await running.get("/elision/metrics")).body).total("elision_requests_total")
+
+
+@pytest.mark.timeout(240)
+async def test_a_killed_worker_takes_nothing_back_that_was_told(tmp_path: Path) -> None:
+    """`elision serve` with two workers: any of them tells all, before and after one is killed."""
+    arguments = ("--policies", policies(tmp_path), "--workers", "2")
+    async with RawUpstream(echo) as upstream, served("--upstream", upstream.url, *arguments) as running:
+        async with asyncio.timeout(PATIENCE_S):
+            while sum("Listening" in line for line in running.log) < 2:
+                await asyncio.sleep(0.05)
+        await running.until_ready()
+        for _ in range(10):
+            await running.post("/v1/chat/completions", BODY)
+        async with asyncio.timeout(PATIENCE_S):
+            while await requests_of(running) < 10:
+                await asyncio.sleep(0.1)
+        before = set(workers_of(running))
+        os.kill(min(before), signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE_S):
+            while sum("Listening" in line for line in running.log) < 3:
+                await asyncio.sleep(0.05)
+        told = [await requests_of(running) for _ in range(8)]
+        await running.post("/v1/chat/completions", BODY)
+        async with asyncio.timeout(PATIENCE_S):
+            while await requests_of(running) < 11:
+                await asyncio.sleep(0.1)
+        assert await requests_of(running) == 11
+        assert await running.stop() == 0
+    assert told == [10] * 8
+
+
+def workers_of(running: Served) -> list[int]:
+    commands = descendants(running.process.pid)
+    return [pid for pid, command in commands.items() if "spawn_main" in command]
