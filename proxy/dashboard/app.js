@@ -1,1 +1,260 @@
+// The dashboard: what is asked for, when it is asked again, and which panel shows it.
 
+import { added, STEP_S, stepFor, words } from "/elision/static/figures.js";
+import { Policies, Recents, start } from "/elision/static/listings.js";
+import {
+  Bars, cacheBars, Groups, overheadBars, Quality, ratioBars, Saved, segmentBars, SERIES_FIELDS, Spending, Tiles,
+} from "/elision/static/panels.js";
+import { ask, themeSwitch, whole } from "/elision/static/shared.js";
+
+const API = "/elision/api/";
+const EVERY_MS = 2000;
+const SELDOM = 5;
+const LABELS = ["team", "policy", "method", "model"];
+const RECENT = 25;
+
+const filters = document.getElementById("filters");
+const element = (id) => document.getElementById(id);
+
+class Dashboard {
+  constructor() {
+    this.tags = new Map();
+    this.told = new Map();
+    this.rounds = 0;
+    this.isLive = true;
+    this.timer = 0;
+    this.tiles = new Tiles();
+    this.saved = new Saved();
+    this.groups = new Groups();
+    this.ratios = new Bars("ratios", "What was left of shortened requests", "Tokens after / before", "Requests by tokens after / before.");
+    this.overhead = new Bars("overhead", "Added time", "Time", "Requests by the time that Elision itself took before the answer began.");
+    this.caches = new Bars("caches", "Caches", "Outcome");
+    this.bypasses = new Bars("bypasses", "Left as it came, and why", "Reason", "Requests in which something planned was not done; docs/reasons.md explains each word.");
+    this.segments = new Bars("segments", "Where the tokens are", "Tokens", "By kind of segment, of requests that a policy looked at.");
+    this.quality = new Quality();
+    this.spending = new Spending();
+    this.recents = new Recents(() => this.now());
+    this.policies = new Policies();
+    this.about = null;
+  }
+
+  // Asks for everything again, at once.
+  async now() {
+    clearTimeout(this.timer);
+    this.abort?.abort();
+    const { signal } = (this.abort = new AbortController());
+    try {
+      await this.#round(signal);
+      this.#calm();
+    } catch (error) {
+      if (signal.aborted) {
+        return;
+      }
+      this.#tell(error);
+    }
+    this.#again();
+  }
+
+  // Has the next round come, unless nobody looks.
+  #again() {
+    if (this.isLive && !document.hidden) {
+      this.timer = setTimeout(() => this.now(), EVERY_MS);
+    }
+  }
+
+  setLive(isLive) {
+    this.isLive = isLive;
+    element("live").setAttribute("aria-pressed", isLive);
+    element("live").textContent = isLive ? "Live" : "Paused";
+    if (isLive) {
+      this.now();
+    } else {
+      clearTimeout(this.timer);
+    }
+  }
+
+  async #round(signal) {
+    const choice = chosen();
+    const seldom = this.rounds % SELDOM === 0;
+    this.rounds += 1;
+    const { since, step, by, only } = choice;
+    const sums = (more) => `sums?${new URLSearchParams({ since, ...more, ...only })}`;
+    const recent = `recent?${new URLSearchParams({ order: this.recents.order, count: RECENT, ...only })}`;
+    const wanted = {
+      groups: sums({ step: "all", by }),
+      methods: sums({ step: "all", by: "method" }),
+      series: sums({ step, by, fields: SERIES_FIELDS }),
+      recent,
+      ...(seldom ? { values: "values", policies: "policies", spending: "spending" } : {}),
+      ...(this.about ? {} : { about: "about" }),
+    };
+    const names = Object.keys(wanted);
+    const answers = await Promise.all(names.map((name) => ask(API + wanted[name], { signal })));
+    const changed = new Set(names.filter((name, index) => this.#keep(name, wanted[name], answers[index])));
+    this.about = this.told.get("about");
+    this.#show(changed, choice);
+  }
+
+  // Remembers an answer; returns whether it is another one than before.
+  #keep(name, asked, { data, tag }) {
+    const known = `${asked} ${tag}`;
+    const isNew = this.tags.get(name) !== known;
+    this.tags.set(name, known);
+    this.told.set(name, data);
+    return isNew;
+  }
+
+  #show(changed, { since, until, step, by }) {
+    const rows = this.told.get("groups").rows;
+    const all = added(rows);
+    if (changed.has("values")) {
+      offer(this.told.get("values").values);
+    }
+    if (changed.has("policies")) {
+      this.policies.show(this.told.get("policies"));
+    }
+    if (changed.has("spending")) {
+      this.spending.show(this.told.get("spending"));
+    }
+    this.#frame(Boolean(all.requests));
+    if (all.requests) {
+      if (changed.has("groups")) {
+        this.#sums(rows, all, by);
+      }
+      if (changed.has("methods")) {
+        this.quality.show(this.told.get("methods").rows);
+      }
+      if (changed.has("series") || this.until !== until) {
+        this.saved.show(this.told.get("series").rows, { since, until, step }, by);
+      }
+      if (changed.has("recent")) {
+        this.recents.show(this.told.get("recent").requests);
+      }
+    }
+    this.until = until;
+    element("moment").textContent = `as of ${new Date().toLocaleTimeString([], { hour12: false })}`;
+    this.#announce(all.requests ?? 0);
+    document.body.dataset.ready = "true";
+  }
+
+  #sums(rows, all, by) {
+    this.tiles.show(all, this.about);
+    this.groups.show(rows, by);
+    this.ratios.show(ratioBars(all, this.about), "Nothing went out shorter.");
+    this.overhead.show(overheadBars(all, this.about), "No requests.");
+    this.caches.show(cacheBars(all), "No cache was asked.");
+    this.bypasses.show([["", words(all, "bypass")]], "Everything planned was done.");
+    this.segments.show(segmentBars(all), "No policy looked at a request.");
+  }
+
+  // Shows figures, or what to do where there are none.
+  #frame(hasRequests) {
+    const state = hasRequests ? "figures" : this.told.get("values").values.team.length ? "none" : "first";
+    if (state !== this.state) {
+      this.state = state;
+      element("figures").hidden = !hasRequests;
+      element("start").hidden = hasRequests;
+      if (!hasRequests) {
+        const { policies } = this.told.get("policies");
+        start(element("start"), { isFirst: state === "first", hasPolicies: policies.length > 0 });
+      }
+    }
+  }
+
+  // Tells who listens rather than looks, but not every two seconds.
+  #announce(requests) {
+    const now = Date.now();
+    if (requests !== this.announced && now - (this.announcedAt ?? 0) > 30000) {
+      this.announced = requests;
+      this.announcedAt = now;
+      element("status").textContent = `${whole(requests)} requests in the time that is shown.`;
+    }
+  }
+
+  #tell(error) {
+    const told = error instanceof TypeError ? "The proxy does not answer." : error.message;
+    const text = `${told} What is shown may be old; the page asks again by itself.`;
+    if (element("trouble").textContent !== text) {
+      element("trouble").textContent = text;
+    }
+    element("trouble").hidden = false;
+  }
+
+  #calm() {
+    element("trouble").hidden = true;
+    element("trouble").textContent = "";
+  }
+}
+
+// What the filters say: times are whole steps, so that the same question is asked again until one is over.
+function chosen() {
+  const form = new FormData(filters);
+  const now = Math.floor(Date.now() / 1000);
+  const range = Number(form.get("range"));
+  const step = stepFor(range);
+  const every = STEP_S[step];
+  const since = now - (now % every) - range + every;
+  const only = Object.fromEntries(LABELS.map((label) => [label, form.get(label)]).filter(([, value]) => value));
+  return { since, until: now - (now % every) + every, step, by: form.get("by"), only };
+}
+
+// Fills the filters with the values that there are; what is chosen stays.
+function offer(values) {
+  for (const label of LABELS) {
+    const list = filters.elements[label];
+    const value = list.value || asked().get(label) || "";
+    const all = value && !values[label].includes(value) ? [...values[label], value] : values[label];
+    list.replaceChildren(new Option("All", ""), ...all.filter(Boolean).map((name) => new Option(name, name)));
+    list.value = value;
+  }
+  remember();
+}
+
+function asked() {
+  return new URLSearchParams(location.search);
+}
+
+// Keeps the choice in the address, so that a link shows the same.
+function remember() {
+  const standard = { range: "86400", by: "team" };
+  const told = [...new FormData(filters)].filter(([name, value]) => value && value !== standard[name]);
+  const query = new URLSearchParams(told).toString();
+  history.replaceState(null, "", query ? `?${query}` : location.pathname);
+  element("all").hidden = !LABELS.some((label) => filters.elements[label].value);
+}
+
+// Chooses what the address says, before the first question.
+function recall() {
+  for (const name of ["range", "by"]) {
+    const value = asked().get(name);
+    if ([...filters.elements[name].options].some((option) => option.value === value)) {
+      filters.elements[name].value = value;
+    }
+  }
+  for (const label of LABELS) {
+    const value = asked().get(label);
+    filters.elements[label].replaceChildren(new Option("All", ""), ...(value ? [new Option(value, value)] : []));
+    filters.elements[label].value = value ?? "";
+  }
+}
+
+recall();
+const dashboard = new Dashboard();
+themeSwitch(element("theme"), () => dashboard.saved.repaint());
+element("live").addEventListener("click", () => dashboard.setLive(!dashboard.isLive));
+document.addEventListener("visibilitychange", () => dashboard.isLive && !document.hidden && dashboard.now());
+const chosenAnew = () => {
+  remember();
+  dashboard.announcedAt = 0;
+  dashboard.state = "";
+  dashboard.now();
+};
+filters.addEventListener("change", chosenAnew);
+filters.addEventListener("submit", (event) => event.preventDefault());
+filters.addEventListener("reset", (event) => {
+  event.preventDefault();
+  LABELS.forEach((label) => (filters.elements[label].value = ""));
+  chosenAnew();
+});
+await dashboard.now();
+element("leave").hidden = !dashboard.about?.has_token;
