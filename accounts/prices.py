@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # loading it takes long
 
 _REMEMBERED = 4096
 """Models that were asked for; their names are clients' to choose."""
+_MAKERS = ("openai", "google", "mistral", "cohere", "voyageai")
+"""Makers of embeddings, whose names no rule of the table claims. What many serve has no price here."""
 _MTOK = 1_000_000
 _MINUTE_S = 60
 
@@ -161,9 +163,8 @@ def _providers(
             yield named, bare
     if (guessed := _by_rule(table, model=bare)) is not None:
         yield guessed, bare
-    # Names that no rule claims (those of embeddings) at the vendors that make models themselves.
     for provider in table.providers:
-        if provider.model_match is not None and any(one.id == bare for one in provider.models):
+        if provider.id in _MAKERS and any(one.id == bare for one in provider.models):
             yield provider, bare
 
 
