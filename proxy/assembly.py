@@ -24,6 +24,7 @@ from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner, packaged_knowledge
+from elision.proxy.playground import Playground
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.reload import LivePolicies, PolicyWatch
@@ -93,6 +94,7 @@ class PolicyParts:
         watch: over their files.
         kept: figures of what is kept.
         texts: how many texts came to be shortened in which way.
+        playground: where prompts are tried.
     """
 
     rewriter: Rewriter
@@ -102,6 +104,7 @@ class PolicyParts:
     watch: PolicyWatch
     kept: Callable[[], Figures]
     texts: Callable[[], Mapping[str, int]]
+    playground: Playground
 
 
 async def with_policies(
@@ -159,10 +162,14 @@ async def with_policies(
             "shared_store": opened.state(),
         }
 
-    planner = Planner(live, counters.counter_for, packaged_knowledge(settings.windows, settings.prefix_terms))
+    knowledge = packaged_knowledge(settings.windows, settings.prefix_terms)
+    planner = Planner(live, counters.counter_for, knowledge)
+    playground = Playground(client, counters.counter_for, knowledge)
     rewriter = PolicyRewriter(planner, pipeline, ledger)
     compress = CompressEndpoint(live, planner, pipeline, ledger)
-    return PolicyParts(rewriter, compress, readiness, live, watch, opened.figures, pipeline.figures)
+    return PolicyParts(
+        rewriter, compress, readiness, live, watch, opened.figures, pipeline.figures, playground
+    )
 
 
 def watch_over(settings: Settings, live: LivePolicies, changed: Callable[[PolicySet], None]) -> PolicyWatch:

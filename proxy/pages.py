@@ -19,6 +19,8 @@ from elision.proxy.teams import TrustedHeader
 if TYPE_CHECKING:
     from elision.proxy.assembly import PolicyParts
 
+_SCRIPTS = ("app.js", "charts.js", "figures.js", "listings.js", "panels.js")
+
 
 def admin_of(settings: Settings, metrics: Metrics, books: Books, parts: "PolicyParts | None") -> Admin:
     """Return who answers under `/elision/`.
@@ -52,6 +54,7 @@ def _pages(access: Access, books: Books, parts: "PolicyParts | None") -> Sequenc
         *DashboardApi(_sources(access, books, parts)).pages(),
         *static_pages("dashboard", "style.css", "shared.js", "theme.js", "icon.svg"),
         *dashboard_pages(),
+        *playground_pages(books, parts),
         *(SignIn(access).pages() if access.has_token else ()),
     )
 
@@ -60,9 +63,23 @@ def dashboard_pages() -> Sequence[Page]:
     """Return the dashboard's files."""
     return (
         file_page("/elision/", "dashboard", "index.html", Audience.PEOPLE),
-        *static_pages("dashboard", "app.js"),
+        *static_pages("dashboard", "dashboard.css", *_SCRIPTS),
         *static_pages("dashboard/uplot", "uPlot.iife.min.js", "uPlot.min.css"),
     )
+
+
+def playground_pages(books: Books, parts: "PolicyParts | None") -> Sequence[Page]:
+    """Return the playground's files, and who answers it where there are policies."""
+    files = (
+        file_page("/elision/playground", "dashboard", "playground.html", Audience.PEOPLE),
+        *static_pages("dashboard", "playground.js", "playground.css"),
+    )
+    if parts is None:
+        return files
+    from elision.proxy.playground_api import PlaygroundApi
+
+    live = parts.live
+    return (*files, *PlaygroundApi(parts.playground, lambda: live.current, books.pricing).pages())
 
 
 def _sources(access: Access, books: Books, parts: "PolicyParts | None") -> Sources:

@@ -87,7 +87,7 @@ def check_shapes(told: dict[str, str]) -> None:
 
 
 async def upstream_answer(request: Received) -> AsyncIterator[bytes]:
-    """Refuse what was shortened for `picky`, say nothing sensible to `rude`, stream where that is asked for."""
+    """Refuse what was shortened for `picky`, talk nonsense to `rude`, stream where that is asked for."""
     said = json.loads(request.body) if request.body.startswith(b"{") else {}
     if said.get("model") == "rude":
         yield b"no answer at all\r\n\r\n"
