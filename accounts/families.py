@@ -149,6 +149,10 @@ _SERVICE = (
     _gauge("policy_refused", "1 while the newest policy files are refused and older ones apply."),
     _counter("texts", "Texts to be shortened, by what was done.", "what"),
     _counter("shared_failures", "Times that a worker could not write or read shared figures."),
+    _gauge("accounts_waiting", "Requests whose figures are not kept yet.", joined=Joined.SUM),
+    _counter("accounts_lost", "Requests whose figures could not be kept."),
+    _counter("accounts_failures", "Times that figures could not be kept at once."),
+    _gauge("accounts_troubled", "1 while figures cannot be kept."),
     _counter("request_log_lines", "Lines for the log of requests.", "result"),
     _counter("telemetry", "Spans and metrics for the collector.", "result"),
 )

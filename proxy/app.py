@@ -189,7 +189,7 @@ async def _handler(
             texts=books.texts,
         )
     )
-    follow_service(metrics, handler, parts)
+    follow_service(metrics, handler, parts, books.archive)
     return handler
 
 

@@ -20,6 +20,7 @@ from elision.accounts.recorder import Recorder
 from elision.accounts.records import LogSink, RecordSink, TextSink
 from elision.config.settings import Settings
 from elision.proxy.metrics import Metrics
+from elision.proxy.service_counts import of_recorder
 
 FILE_NAME = "accounts.db"
 """Of the file that figures are kept in for as long as the proxy runs, where the settings name none."""
@@ -51,6 +52,7 @@ async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack
         stack: ends what is started.
     """
     recorder, archive = _open_archive(settings, stack)
+    metrics.follow(lambda: of_recorder(recorder.figures()))
     pricing = Priced(_open_prices(settings, stack))
     return Books(pricing, (LogSink(), metrics, recorder), archive)
 

@@ -6,7 +6,7 @@ policy, policies, methods, statuses, reasons and a bounded number of models: nev
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ from elision.accounts.shared_counts import SharedCounts
 
 Source = Callable[[], Mapping[str, Mapping[Labels, Numbers]]]
 """Returns counts by families of the catalogue; called on the event loop, about once a second."""
+
+Asked = Callable[[], Awaitable[Mapping[str, Mapping[Labels, Numbers]]]]
+"""The same, from who must be waited for; called when somebody wants to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Metrics:
     def __init__(self) -> None:
         self._meters = Meters(Retries().is_retry)
         self._sources: list[Source] = []
+        self._asked: list[Asked] = []
         self._shared: SharedCounts | None = None
 
     def add(self, record: RequestRecord) -> None:
@@ -62,6 +66,10 @@ class Metrics:
         self._shared = await stack.enter_async_context(shared)
         self.follow(self._failures)
 
+    def ask(self, about: Asked) -> None:
+        """Tell from now on what somebody knows who must be asked each time, of all workers alike."""
+        self._asked.append(about)
+
     def counts(self) -> Counts:
         """Return what this process has counted, wide rows among it."""
         return joined([self._meters.counts(), *(source() for source in self._sources)])
@@ -73,6 +81,7 @@ class Metrics:
             accept: the asking side's `Accept` header, for OpenMetrics.
         """
         counts = self.counts() if self._shared is None else await self._shared.all()
+        counts = joined([counts, *[await about() for about in self._asked]])
         return await asyncio.to_thread(_told, counts, accept)
 
     def _failures(self) -> Counts:

@@ -3,12 +3,19 @@
 Each function reads what a part of the proxy knows of itself and names it by the catalogue.
 """
 
+import asyncio
 import platform
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
+from elision.accounts.archive import Archive, ArchiveTrouble
 from elision.accounts.counts import Counts, Labels, Numbers
+from elision.accounts.money import NANO
+from elision.accounts.recorder import RecorderFigures
+from elision.accounts.spending import Spent, month_query, spent_by_team
 from elision.proxy.admin import Readiness
 from elision.proxy.metrics import Metrics
 from elision.proxy.store_tiers import Figures
@@ -16,8 +23,10 @@ from elision.proxy.store_tiers import Figures
 if TYPE_CHECKING:
     from elision.proxy.assembly import PolicyParts
     from elision.proxy.handler import Handler
+    from elision.proxy.reload import LivePolicies
 
 _MEMORY = "memory"
+_PATIENCE_S = 2.0
 
 
 class PolicyState(Protocol):
@@ -28,14 +37,19 @@ class PolicyState(Protocol):
     problems: tuple[str, ...]
 
 
-def follow_service(metrics: Metrics, handler: "Handler", parts: "PolicyParts | None") -> None:
+def follow_service(
+    metrics: Metrics, handler: "Handler", parts: "PolicyParts | None", archive: Archive | None
+) -> None:
     """Have metrics tell the service's state.
 
     Args:
         metrics: of this process.
         handler: of its requests.
         parts: None where there are no policies.
+        archive: knows what was spent; None where nothing is kept.
     """
+    if archive is not None:
+        metrics.ask(partial(spending_now, archive, parts.live if parts is not None else None))
     build = of_build()
     metrics.follow(lambda: build)
     metrics.follow(lambda: of_flight(handler.active))
@@ -46,6 +60,42 @@ def follow_service(metrics: Metrics, handler: "Handler", parts: "PolicyParts | N
     metrics.follow(lambda: of_policies(parts.live))
     metrics.follow(lambda: of_texts(parts.texts()))
     metrics.follow(lambda: of_store(parts.kept()))
+
+
+def of_recorder(figures: RecorderFigures) -> Counts:
+    """Return what became of figures that were to be kept."""
+    return {
+        "elision_accounts_waiting": {(): (figures.waiting,)},
+        "elision_accounts_lost": {(): (figures.lost,)},
+        "elision_accounts_failures": {(): (figures.failures,)},
+        "elision_accounts_troubled": {(): (int(bool(figures.trouble)),)},
+    }
+
+
+async def spending_now(archive: Archive, live: "LivePolicies | None") -> Counts:
+    """Return what teams have spent and mean to, by the policies of this moment; {} in trouble.
+
+    Args:
+        archive: knows what was spent.
+        live: None where there are no policies.
+    """
+    meant = {} if live is None else {team: p.spending for team, p in live.current.by_team.items()}
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            rows = await archive.rows(month_query(time.time()))
+    except (ArchiveTrouble, TimeoutError):
+        return {}
+    return of_spending(spent_by_team(rows, meant))
+
+
+def of_spending(spent: Sequence[Spent]) -> Counts:
+    """Return what teams have spent this month, what they mean to, and whom to warn."""
+    meant = [(one, one.meant) for one in spent if one.meant is not None]
+    return {
+        "elision_spent_dollars": {(one.team,): (one.cost,) for one in spent},
+        "elision_budget_dollars": {(one.team,): (round(said.monthly_usd * NANO),) for one, said in meant},
+        "elision_spending_alert": {(one.team,): (int(one.is_alert_due),) for one, _ in meant},
+    }
 
 
 def of_build() -> Counts:
