@@ -16,7 +16,7 @@ ATTO = 10**18
 _ATTO_OF_A_NANO = 10**9
 _FRAME_TOKENS = 4
 """About so many tokens stand around a message; 3 to 13, by the provider's template."""
-_MOST_FRAME_TOKENS = 16
+_MOST_FRAME_TOKENS = 20
 _MINIMUM_ERROR = 16
 """Our count of a prompt is held to be right within a sixteenth where a provider's minimum is near."""
 
@@ -159,9 +159,9 @@ def as_sent(report: Report, terms: Terms, *, discount: bool) -> Usage:
     Args:
         discount: whether the provider takes less for what it reads from its cache.
     """
-    warm = discount and not report.stepped and report.known_after and not _is_cold(report, terms)
-    cached = report.known_after if warm and report.known_after >= _more(terms.minimum) else 0
-    return Usage(report.tokens_after, 0, cached)
+    warm = discount and not report.stepped and not _is_cold(report, terms)
+    sure = terms._replace(minimum=terms.minimum + terms.minimum // _MINIMUM_ERROR)
+    return Usage(report.tokens_after, 0, _hit(report.known_after, sure) if warm else 0)
 
 
 def unshortened(sent: Usage, report: Report, saved: Saved, terms: Terms, *, discount: bool) -> Usage:
@@ -187,17 +187,38 @@ def _cached(sent: Usage, report: Report, saved: Saved, terms: Terms) -> int:
     """Return how much of the prompt as the client had it would have been read from the cache."""
     known = _known_end(sent, report)
     if report.stepped:
-        warm = 0 if _is_cold(report, terms) else known + report.answer_tokens + saved.known
-        return max(_hit(warm, terms), sent.cached_tokens)
+        return max(sent.cached_tokens, _broken(known + saved.known, report, terms))
     if not sent.cached_tokens:
-        is_told_cold = known - _MOST_FRAME_TOKENS * report.new_messages >= terms.minimum
-        could = report.known_before and not is_told_cold and not _is_cold(report, terms)
-        return _hit(known + saved.known, terms) if could and saved.known else 0
+        return _below_minimum(known, report, saved, terms)
     end = sent.cached_tokens + terms.granule - 1
     if sent.cached_tokens <= known < end:
         end = known
     read = sum(one.saved for one in report.shortened if _is_read(one, end, sent, report))
     return _hit(end + saved.of(read), terms) if read else sent.cached_tokens
+
+
+def _broken(known: int, report: Report, terms: Terms) -> int:
+    """Return how much would have been read had nothing been sent otherwise than before.
+
+    Args:
+        known: tokens of what earlier requests had sent, as the client had it.
+    """
+    if known < terms.minimum or _is_cold(report, terms):
+        return 0
+    return _hit(known + report.answer_tokens, terms)
+
+
+def _below_minimum(known: int, report: Report, saved: Saved, terms: Terms) -> int:
+    """Return how much would have been read where nothing was: something, if only shortening prevented it.
+
+    If what was known is large enough to be cached as it was sent, the cache was cold, for the client's
+    prompt too. In doubt it was not large enough.
+    """
+    doubt = _MOST_FRAME_TOKENS * report.new_messages
+    if not saved.known or known - doubt >= terms.minimum or _is_cold(report, terms):
+        return 0
+    warm = known + saved.known + report.answer_tokens
+    return _hit(max(warm, terms.minimum), terms) if warm + doubt >= terms.minimum else 0
 
 
 def _known_end(sent: Usage, report: Report) -> int:
@@ -242,7 +263,3 @@ def _hit(tokens: int, terms: Terms) -> int:
 def _is_cold(report: Report, terms: Terms) -> bool:
     """Whether the messages that are known were sent too long ago for any cache."""
     return report.known_age_s > terms.ttl_s
-
-
-def _more(minimum: int) -> int:
-    return minimum + minimum // _MINIMUM_ERROR
