@@ -265,10 +265,18 @@ def _parts(planned: Planned, sent: Sequence[str], fates: Sequence[Fate]) -> Iter
     for told, found in zip(explained(planned), pieces, strict=True):
         segment = told.decision.segment
         whole = planned.body.texts[segment.source].text
-        after = _joined(whole, found)
         marked = tuple(_marked(whole, segment.start, segment.end, found, told.decision))
         fate = by_place.get((segment.source, segment.start))
-        yield _part(planned, told, fate, planned.senses.count(after) if after else 0, marked)
+        after = _tokens(planned, told.decision, fate, _joined(whole, found))
+        yield _part(planned, told, fate, after, marked)
+
+
+def _tokens(planned: Planned, decision: Decision, fate: Fate | None, sent: str) -> int:
+    """Return the tokens of what was sent of a segment, as the request's report counts them."""
+    outcome = fate.outcome if fate is not None and fate.shortened else None
+    if outcome is not None and outcome.text == sent:
+        return decision.segment.tokens - outcome.tokens_before + outcome.tokens_after
+    return planned.senses.count(sent) if sent else 0
 
 
 def _joined(text: str, pieces: Sequence[Piece]) -> str:
