@@ -109,8 +109,7 @@ class Recorder:
         self._failures = 0
         self._told_lost = 0
         self._trouble = ""
-        self._wake = threading.Event()
-        self._ending = False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="elision-recorder", daemon=True)
         self._log = logging.getLogger("elision.accounts")
 
@@ -135,8 +134,7 @@ class Recorder:
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._ending = True
-        self._wake.set()
+        self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
         left = self.figures().waiting
@@ -146,9 +144,9 @@ class Recorder:
 
     def _run(self) -> None:
         """Have kept what there is, again and again; once more at the end."""
-        while not self._ending:
-            self._wake.wait(self._flush_s)
+        while not self._ending.wait(self._flush_s):
             self._flush()
+        self._flush()
 
     def _flush(self) -> None:
         taken = Tally(self._recent)

@@ -15,7 +15,7 @@ from elision.accounts.archive import OVERHEAD_BOUNDS_MS, RATIO_BOUNDS, Recent, S
 from elision.accounts.labels import OTHER, Labels, cleaned, labels_of, recent_of
 from elision.accounts.money import Basis
 from elision.accounts.records import RequestRecord
-from elision.accounts.spans import DAY_S, HOUR_S, MINUTE_S
+from elision.accounts.spans import DAY_S, HOUR_S, MINUTE_S, floor
 
 NAMES = 200
 """So many models, policies, upstreams and methods each are told apart by one process; then `other`."""
@@ -169,11 +169,10 @@ class Tally:
             retried: whether it repeats one that was answered well a moment ago.
         """
         at = int(record.at)
-        key = (at - at % MINUTE_S, names.labels(labels_of(record)))
+        key = (floor(at, MINUTE_S), names.labels(labels_of(record)))
         cell = self.cells.get(key)
         if cell is None:
             cell = self.cells[key] = Cell()
-            self._shrink()
         self.requests += 1
         cell.retried += retried
         _add_outcome(cell, record)
@@ -181,6 +180,8 @@ class Tally:
         _add_money(cell, record)
         _add_words(cell.words, record, names)
         self.recent.append(record)
+        if cell.requests == 1:
+            self._shrink()
 
     def merge(self, later: "Tally") -> None:
         """Add what another tally holds, which was recorded later."""
@@ -216,25 +217,36 @@ class Tally:
             return
         longer: dict[Key, Cell] = {}
         for (at, labels), cell in self.cells.items():
-            longer.setdefault((at - at % seconds, labels), Cell()).merge(cell)
+            longer.setdefault((floor(at, seconds), labels), Cell()).merge(cell)
         yield from longer.items()
 
     def _shrink(self) -> None:
-        """Where too much waits, tell older time by the hour, then by the day, then not at all."""
-        for seconds in (HOUR_S, DAY_S):
-            if len(self.cells) > self._limit:
-                newest = max(at for at, _ in self.cells)
-                older = Tally(0)
-                older.cells = {key: cell for key, cell in self.cells.items() if key[0] < newest - seconds}
-                for key in older.cells:
-                    del self.cells[key]
-                for key, cell in older.by(seconds):
-                    self.cells.setdefault(key, Cell()).merge(cell)
-        if len(self.cells) > self._limit:
-            for key in sorted(self.cells, key=lambda key: key[0])[: self._limit // 4 or 1]:
-                gone = self.cells.pop(key).requests
-                self.requests -= gone
-                self.lost += gone
+        """Where too much waits, tell time by the hour, then by the day, older time first; then lose it."""
+        if len(self.cells) <= self._limit:
+            return
+        newest = max(at for at, _ in self.cells)
+        for seconds, until in (
+            (HOUR_S, floor(newest, HOUR_S)),
+            (DAY_S, floor(newest, DAY_S)),
+            (HOUR_S, newest + 1),
+            (DAY_S, newest + 1),
+        ):
+            self._tell_coarsely(seconds, until)
+            if len(self.cells) <= self._limit:
+                return
+        for key in sorted(self.cells, key=lambda key: key[0])[: self._limit // 4 or 1]:
+            gone = self.cells.pop(key).requests
+            self.requests -= gone
+            self.lost += gone
+
+    def _tell_coarsely(self, seconds: int, until: int) -> None:
+        """Make longer buckets of those that begin before a time."""
+        older = Tally(0)
+        older.cells = {key: cell for key, cell in self.cells.items() if key[0] < until}
+        for key in older.cells:
+            del self.cells[key]
+        for key, cell in older.by(seconds):
+            self.cells.setdefault(key, Cell()).merge(cell)
 
 
 def _add_outcome(cell: Cell, record: RequestRecord) -> None:
