@@ -17,18 +17,9 @@ export class Panel {
     this.element.replaceChildren(make("header", {}, heading, this.tools, this.note), this.body);
   }
 
-  // Shows other content; a reader who has scrolled or walked into a table stays there.
+  // Shows other content.
   put(...content) {
-    const before = [...this.body.querySelectorAll(".wide")];
-    const places = before.map((wide) => [wide.scrollLeft, wide.scrollTop, wide === document.activeElement]);
-    this.body.replaceChildren(...content);
-    [...this.body.querySelectorAll(".wide")].forEach((wide, index) => {
-      const [left, top, hasFocus] = places[index] ?? [0, 0, false];
-      wide.scrollTo(left, top);
-      if (hasFocus) {
-        wide.focus({ preventScroll: true });
-      }
-    });
+    swap(this.body, ...content);
   }
 
   // Adds buttons that save the table that `told` returns as a file.
@@ -40,6 +31,20 @@ export class Panel {
     }
     return this;
   }
+}
+
+// Shows other content; a reader who has scrolled or walked into a table stays there.
+export function swap(parent, ...content) {
+  const before = [...parent.querySelectorAll(".wide")];
+  const places = before.map((wide) => [wide.scrollLeft, wide.scrollTop, wide === document.activeElement]);
+  parent.replaceChildren(...content);
+  [...parent.querySelectorAll(".wide")].forEach((wide, index) => {
+    const [left, top, hasFocus] = places[index] ?? [0, 0, false];
+    wide.scrollTo(left, top);
+    if (hasFocus) {
+      wide.focus({ preventScroll: true });
+    }
+  });
 }
 
 function save(name, text, type) {

@@ -1,6 +1,6 @@
 // The dashboard's panels: each shows its part of what was asked. They keep no figures but for export.
 
-import { barsOf, Lines, Panel, tableOf } from "/elision/static/charts.js";
+import { barsOf, Lines, Panel, swap, tableOf } from "/elision/static/charts.js";
 import { added, quantile, series, together, words } from "/elision/static/figures.js";
 import { dollars, make, share, short, time, whole } from "/elision/static/shared.js";
 
@@ -93,7 +93,8 @@ export class Saved {
     this.panel.exports("saved", () => this.table);
     this.groups = new Lines("Lines: what was saved over time by group. The table below has the same figures.");
     this.basis = new Lines("Lines: what was saved over time, billed and estimated. The table below has it too.");
-    this.details = make("details", {}, make("summary", {}, "As a table"));
+    this.holder = make("div");
+    this.details = make("details", {}, make("summary", {}, "As a table"), this.holder);
     this.details.addEventListener("toggle", () => this.#fill());
     this.byTitle = make("h3", {});
     this.panel.body.append(
@@ -173,16 +174,7 @@ export class Saved {
 
   #fill() {
     if (this.details.open && this.table) {
-      const before = this.details.querySelector(".wide");
-      const [left, top] = [before?.scrollLeft ?? 0, before?.scrollTop ?? 0];
-      const hasFocus = before !== null && before === document.activeElement;
-      before?.remove();
-      this.details.append(tableOf(this.table));
-      const after = this.details.querySelector(".wide");
-      after.scrollTo(left, top);
-      if (hasFocus) {
-        after.focus({ preventScroll: true });
-      }
+      swap(this.holder, tableOf(this.table));
     }
   }
 }
