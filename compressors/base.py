@@ -9,7 +9,7 @@ be cached on their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # the proxy uses these types without numpy's start-up time and memory
     import numpy as np
@@ -145,6 +145,33 @@ class Scorer(Protocol):
 
     def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
         """Return the units of each text; `questions` is as long as `texts` ("" for none)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a scorer must know whose scores depend on how much is to stay.
+
+    Attributes:
+        rate: share of tokens to keep, 0 < rate < 1.
+        held: ascending, disjoint spans that stay in any case and are paid for.
+    """
+
+    rate: float
+    held: tuple[Span, ...] = ()
+
+
+@runtime_checkable
+class TargetedScorer(Scorer, Protocol):
+    """A scorer whose scores depend on what is asked for; they are not kept.
+
+    `score` says of it how much units matter where nothing is to go.
+    """
+
+    def score_for(
+        self, texts: Sequence[str], questions: Sequence[str], demands: Sequence[Demand]
+    ) -> list[Units]:
+        """Return the units of each text, ranked for its demand; lists are as long as `texts`."""
         ...
 
 

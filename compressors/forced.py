@@ -79,7 +79,7 @@ def digit_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def part(text: str, units: Units, tokens: tuple[str, ...]) -> Parted:
     """Cut units where forced tokens begin and end."""
-    found = list(_occurrences(text, tokens)) if tokens else []
+    found = list(occurrences(text, tokens))
     if not found:
         return Parted(units, np.full(len(units.bounds), -1, np.int64), ())
     places = np.asarray(found, np.int64)
@@ -110,7 +110,10 @@ def repeated(kept: NDArray[np.int64], token: NDArray[np.int64]) -> NDArray[np.in
     return np.asarray(kept[1:][(kinds[1:] >= 0) & (kinds[1:] == kinds[:-1])], np.int64)
 
 
-def _occurrences(text: str, tokens: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+def occurrences(text: str, tokens: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Yield where forced tokens stand; each place once, and none within a character."""
+    if not tokens:
+        return
     # The longest first: of "\n\n" and "\n" both are found.
     pattern = "|".join(_pattern(token) for token in sorted(tokens, key=len, reverse=True))
     for match in re.finditer(pattern, text):

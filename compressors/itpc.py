@@ -124,7 +124,7 @@ def cut_units(text: str, offsets: Ints, level: Grain) -> Cut:
     opens = np.concatenate(([True], starts[1:] >= np.maximum.accumulate(ends)[:-1]))
     if not text.isascii():
         opens[1:] &= [may_cut(text, at) for at in starts[1:].tolist()]
-    if level is Grain.WORD:
+    if level == Grain.WORD:
         opens = _at_words(text, starts, opens)
     begin = starts[opens]
     begin[0] = solid[0]
