@@ -4,7 +4,6 @@ Numbers and short words only; text of users has no place here. Headers, log, met
 all read these two values.
 """
 
-import logging
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
@@ -224,36 +223,3 @@ class TextSink(Protocol):
     def keep(self, request_id: str, sent: bytes, forwarded: bytes) -> None:
         """Take the body as the client sent it and as it was forwarded, just before the request's record."""
         ...
-
-
-class LogSink:
-    """Writes one line per request to the log `elision.requests`."""
-
-    def __init__(self) -> None:
-        self._log = logging.getLogger("elision.requests")
-
-    def add(self, record: RequestRecord) -> None:
-        """Log the record's figures as `extra` fields of one line."""
-        if not self._log.isEnabledFor(logging.INFO):
-            return
-        report, usage = record.report, record.answered.usage
-        figures = {
-            "request_id": record.request_id,
-            "status": record.status,
-            "upstream": record.upstream,
-            "total_ms": round(record.total_ms, 1),
-            "overhead_ms": round(record.overhead_ms, 2),
-            "team": report.team,
-            "policy": report.policy,
-            "mode": report.mode,
-            "tokens_before": report.tokens_before,
-            "tokens_after": report.tokens_after,
-            "cache": report.cache,
-            "bypass": ",".join(report.bypass),
-            "prompt_tokens": usage.prompt_tokens if usage else None,
-            "completion_tokens": usage.completion_tokens if usage else None,
-            "original_resent": record.sent_original_after_rejection or None,
-            "error": record.error,
-        }
-        shown = {name: value for name, value in figures.items() if value not in (None, "", 0)}
-        self._log.info("%s %s", record.method, record.path, extra={"figures": shown})

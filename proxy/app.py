@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from ipaddress import ip_network
 
+from elision.accounts.request_log import check_request_log
 from elision.compressors.registry import method_names
 from elision.config.settings import Settings
 from elision.config.upstreams import UpstreamEntry
@@ -50,6 +51,7 @@ def serve(settings: Settings) -> int:
     allow_files()
     logs.configure(settings.log.format, settings.log.level)
     check_cache(settings.cache)
+    check_request_log(settings.request_log)
     if settings.redis is not None:
         check_redis(settings.redis)
     if settings.redis is not None and settings.cache.path is not None:

@@ -13,14 +13,16 @@ from tempfile import TemporaryDirectory
 
 from elision.accounts.archive import Archive
 from elision.accounts.archive_sqlite import SqliteArchive, SqliteKeeper
+from elision.accounts.log_line import LogSink
 from elision.accounts.money import Pricing
 from elision.accounts.prices import Prices
 from elision.accounts.pricing import Priced
 from elision.accounts.recorder import Recorder
-from elision.accounts.records import LogSink, RecordSink, TextSink
+from elision.accounts.records import RecordSink, TextSink
+from elision.accounts.request_log import RequestLogSink
 from elision.config.settings import Settings
 from elision.proxy.metrics import Metrics
-from elision.proxy.service_counts import of_recorder
+from elision.proxy.service_counts import of_recorder, of_request_log
 
 FILE_NAME = "accounts.db"
 """Of the file that figures are kept in for as long as the proxy runs, where the settings name none."""
@@ -54,7 +56,22 @@ async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack
     recorder, archive = _open_archive(settings, stack)
     metrics.follow(lambda: of_recorder(recorder.figures()))
     pricing = Priced(_open_prices(settings, stack))
-    return Books(pricing, (LogSink(), metrics, recorder), archive)
+    sinks: list[RecordSink] = [LogSink(), metrics, recorder]
+    lines = _open_request_log(settings, metrics, stack)
+    if lines is not None:
+        sinks.append(lines)
+    return Books(pricing, sinks, archive, lines)
+
+
+def _open_request_log(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> RequestLogSink | None:
+    """Start the log of requests, if there is to be one."""
+    if settings.request_log.path is None:
+        return None
+    lines = RequestLogSink(settings.request_log)
+    stack.push_async_callback(lines.close)
+    lines.start()
+    metrics.follow(lambda: of_request_log(lines))
+    return lines
 
 
 def with_shared_figures(settings: Settings, folder: Path) -> Settings:

@@ -15,6 +15,7 @@ from elision.accounts.archive import Archive, ArchiveTrouble
 from elision.accounts.counts import Counts, Labels, Numbers
 from elision.accounts.money import NANO
 from elision.accounts.recorder import RecorderFigures
+from elision.accounts.request_log import RequestLogSink
 from elision.accounts.spending import Spent, month_query, spent_by_team
 from elision.proxy.admin import Readiness
 from elision.proxy.metrics import Metrics
@@ -70,6 +71,12 @@ def of_recorder(figures: RecorderFigures) -> Counts:
         "elision_accounts_failures": {(): (figures.failures,)},
         "elision_accounts_troubled": {(): (int(bool(figures.trouble)),)},
     }
+
+
+def of_request_log(lines: RequestLogSink) -> Counts:
+    """Return what became of lines for the log of requests."""
+    results = {"written": lines.written, "lost": lines.lost, "without_text": lines.without_text}
+    return {"elision_request_log_lines": _by_one(results)}
 
 
 async def spending_now(archive: Archive, live: "LivePolicies | None") -> Counts:

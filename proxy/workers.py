@@ -18,6 +18,7 @@ from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from elision.accounts.request_log import of_worker
 from elision.config.settings import Settings
 from elision.proxy import app, logs
 from elision.proxy.assembly import Background, CompressorHost, watch_over
@@ -128,7 +129,8 @@ class Crew:
     def _started(self, place: int) -> SpawnProcess:
         policies = self._policies.current if self._policies is not None else None
         socket, post = str(self._folder / SOCKET), Post(self._folder, place)
-        process = self._context.Process(target=work, args=(self._settings, socket, policies, post))
+        settings = replace(self._settings, request_log=of_worker(self._settings.request_log, place))
+        process = self._context.Process(target=work, args=(settings, socket, policies, post))
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it would end who just starts
         try:
             process.start()

@@ -1,13 +1,9 @@
 """What is told of a request."""
 
-import logging
 from dataclasses import replace
 
-import pytest
-
 from elision.accounts.money import Basis, Money
-from elision.accounts.records import LONGEST_VALUE, LogSink, Report, RequestRecord
-from elision.accounts.usage import Answered, Usage
+from elision.accounts.records import LONGEST_VALUE, Report
 
 REPORT = Report(
     team="search",
@@ -87,36 +83,3 @@ def test_a_withdrawn_rewrite_claims_no_saving() -> None:
     assert headers["x-elision-bypass"] == "deadline,upstream_400"
     assert "x-elision-method" not in headers
     assert "x-elision-cache" not in headers
-
-
-def test_the_log_line_holds_figures_and_the_path_only(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing empty, nothing of the prompt."""
-    record = RequestRecord("id", "POST", "/v1/x", 200, REPORT, Answered(Usage(410, 7)), 1.234, 99.96)
-    with caplog.at_level(logging.INFO, logger="elision.requests"):
-        LogSink().add(record)
-    [line] = caplog.records
-    assert line.getMessage() == "POST /v1/x"
-    assert line.__dict__["figures"] == {
-        "request_id": "id",
-        "status": 200,
-        "total_ms": 100.0,
-        "overhead_ms": 1.23,
-        "team": "search",
-        "policy": "rag@1a2b3c4d",
-        "mode": "enforce",
-        "tokens_before": 1000,
-        "tokens_after": 400,
-        "cache": "partial",
-        "bypass": "deadline",
-        "prompt_tokens": 410,
-        "completion_tokens": 7,
-    }
-
-
-def test_the_log_names_the_upstream_where_there_are_several(caplog: pytest.LogCaptureFixture) -> None:
-    """One alone has no name, and goes without saying."""
-    with caplog.at_level(logging.INFO, logger="elision.requests"):
-        for name in ("azure", ""):
-            LogSink().add(RequestRecord("id", "GET", "/v1/models", 200, upstream=name))
-    figures = [line.__dict__["figures"] for line in caplog.records]
-    assert [figure.get("upstream") for figure in figures] == ["azure", None]

@@ -2,7 +2,7 @@
 
 from contextlib import AsyncExitStack
 
-from elision.accounts.records import LogSink
+from elision.accounts.log_line import LogSink
 from elision.config.settings import Settings
 from elision.proxy.bookkeeping import open_books
 from elision.proxy.metrics import Metrics
