@@ -1,0 +1,209 @@
+"""Recovery: what an answer quotes from a shortened prompt, in the words of the prompt as it was.
+
+A model that read "Marguerite Oswald chess set" answers so, where the prompt had said "Marguerite
+Oswald's emerald chess set". The longest stretches of the answer that stand in the shortened prompt
+are looked for in the original, as words that follow one another with little between them, and what
+stands there takes their place. A stretch that the original has as it is stays as it is, and so does
+all that the answer does not quote. Pure, for any script; work grows with the texts' lengths, and is
+given up for a stretch that would take more. Source: LongLLMLingua, arXiv:2310.06839, section 4.4.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from elision.compressors.units import is_unspaced, may_cut
+
+GAP = 10
+"""So many tokens at most may have been left out between two that the answer has in a row."""
+# For one answer, about a second at most. What is everywhere is no quotation; there are too many ways to it.
+_STEPS = 200_000
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+class Token(NamedTuple):
+    """A word, a mark, or a character of a script without spaces: `text[start:end]`."""
+
+    word: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """An answer in the words of the original.
+
+    Attributes:
+        text: the answer.
+        changes: how many stretches were exchanged.
+    """
+
+    text: str
+    changes: int
+
+
+class Recovery:
+    """A prompt as it was and as it was sent; recovers answers to it.
+
+    Args:
+        original: as it was.
+        compressed: as it was sent.
+        gap: tokens that may have been left out between two neighbours.
+    """
+
+    def __init__(self, original: str, compressed: str, gap: int = GAP) -> None:
+        self._original = original
+        self._gap = gap
+        self._tokens = tokens(original)
+        self._places: dict[str, list[int]] = {}
+        for at, token in enumerate(self._tokens):
+            self._places.setdefault(token.word, []).append(at)
+        self._quoted = _Automaton([token.word for token in tokens(compressed)])
+
+    def recover(self, answer: str) -> Recovered:
+        """Return an answer with what it quotes exchanged for what the original says there."""
+        said = tokens(answer)
+        words = [token.word for token in said]
+        parts: list[str] = []
+        done = changes = at = 0
+        left = _STEPS
+        while at < len(said):
+            length = self._quoted.longest(words, at)
+            if length > 1:
+                window, left = self._window(words[at : at + length], left)
+                if window is not None:
+                    first, last = self._tokens[window[0]], self._tokens[window[1]]
+                    parts += (answer[done : said[at].start], self._original[first.start : last.end])
+                    done = said[at + length - 1].end
+                    changes += 1
+            at += max(length, 1)
+        parts.append(answer[done:])
+        return Recovered("".join(parts), changes)
+
+    def _window(self, words: Sequence[str], left: int) -> tuple[tuple[int, int] | None, int]:
+        """Find the shortest stretch of the original that holds words in order, of equals the first.
+
+        Returns: its first and last token, and how many steps are left; None where the original has the
+            words as they are, has not got them so close together, or looking takes more steps.
+        """
+        found = [self._places.get(word, ()) for word in words]
+        rare = min(range(len(words)), key=lambda at: len(found[at]))
+        left -= len(found[rare])
+        if not found[rare] or left < 0 or self._stands(words, rare):
+            return None, left
+        starts = {at: at for at in found[0]}
+        left -= len(starts)
+        for places in found[1:]:
+            left -= min(len(places), len(starts) * (self._gap + 1))
+            if left < 0 or not starts:
+                return None, left
+            starts = _further(starts, places, self._gap)
+        end = min(starts, key=lambda at: (at - starts[at], at), default=-1)
+        return ((starts[end], end) if starts else None), left
+
+    def _stands(self, words: Sequence[str], rare: int) -> bool:
+        """Whether the original has words in a row; `rare` is the place of the rarest of them."""
+        return any(
+            at >= rare and [token.word for token in self._tokens[at - rare : at - rare + len(words)]] == words
+            for at in self._places[words[rare]]
+        )
+
+
+def tokens(text: str) -> list[Token]:
+    """Return a text's words and marks; of scripts without spaces each character that readers see is one."""
+    if text.isascii():
+        return [Token(match[0], *match.span()) for match in _TOKEN.finditer(text)]
+    return [Token(text[start:end], start, end) for start, end in _spans(text)]
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for match in _TOKEN.finditer(text):
+        begin, end = match.span()
+        if begin < start:
+            continue
+        start = begin
+        while start < end:
+            stop = start + 1
+            # Words of other scripts stay whole; marks that sit on a letter stay with it.
+            spaced = not is_unspaced(text[start])
+            while stop < end and spaced and not is_unspaced(text[stop]):
+                stop += 1
+            while stop < len(text) and not may_cut(text, stop):
+                stop += 1
+            yield start, stop
+            start = stop
+
+
+def _further(starts: dict[int, int], found: Sequence[int], gap: int) -> dict[int, int]:
+    """Return where the next word may stand, with the latest start of a stretch that leads there.
+
+    Args:
+        starts: where the word before may stand, ascending, with the same.
+        found: where the next word stands, ascending.
+    """
+    places = list(starts)
+    reached: dict[int, int] = {}
+    if len(found) > len(places) * (gap + 1):
+        near = {at for place in places for at in _between(found, place + 1, place + gap + 1)}
+        found = sorted(near)
+    for at in found:
+        behind = _between(places, at - gap - 1, at - 1)
+        if behind:
+            # Of stretches that lead here the one that began last is the shortest.
+            reached[at] = max(starts[place] for place in behind)
+    return reached
+
+
+def _between(ascending: Sequence[int], low: int, high: int) -> Sequence[int]:
+    return ascending[bisect_left(ascending, low) : bisect_left(ascending, high + 1)]
+
+
+class _Automaton:
+    """Every stretch of a sequence of words, so that whether one is in it is read off word by word.
+
+    A suffix automaton: at most twice as many states as words, made in linear time. Source: Blumer et
+    al., The Smallest Automaton Recognizing the Subwords of a Text (1985).
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._next: list[dict[str, int]] = [{}]
+        self._link, self._size = [-1], [0]
+        last = 0
+        for word in words:
+            last = self._extended(last, word)
+
+    def longest(self, words: Sequence[str], at: int) -> int:
+        """Return how many words from `at` on stand in the sequence in a row."""
+        state = length = 0
+        while at + length < len(words) and words[at + length] in self._next[state]:
+            state = self._next[state][words[at + length]]
+            length += 1
+        return length
+
+    def _extended(self, last: int, word: str) -> int:
+        new = self._added({}, self._size[last] + 1, 0)
+        state = last
+        while state >= 0 and word not in self._next[state]:
+            self._next[state][word] = new
+            state = self._link[state]
+        if state < 0:
+            return new
+        to = self._next[state][word]
+        if self._size[to] == self._size[state] + 1:
+            self._link[new] = to
+            return new
+        copy = self._added(dict(self._next[to]), self._size[state] + 1, self._link[to])
+        while state >= 0 and self._next[state].get(word) == to:
+            self._next[state][word] = copy
+            state = self._link[state]
+        self._link[to] = self._link[new] = copy
+        return new
+
+    def _added(self, edges: dict[str, int], size: int, link: int) -> int:
+        self._next.append(edges)
+        self._size.append(size)
+        self._link.append(link)
+        return len(self._size) - 1
