@@ -173,7 +173,8 @@ def unshortened(sent: Usage, report: Report, saved: Saved, terms: Terms, *, disc
         discount: whether the provider takes less for what it reads from its cache.
     """
     prompt = max(0, sent.prompt_tokens + saved.known + saved.new)
-    cached = min(prompt, _cached(sent, report, saved, terms) if discount else sent.cached_tokens)
+    is_cached = discount and prompt >= terms.minimum
+    cached = min(prompt, _cached(sent, report, saved, terms) if is_cached else sent.cached_tokens)
     if not sent.cache_write_tokens:
         return Usage(prompt, sent.completion_tokens, cached)
     plain = sent.prompt_tokens - sent.cached_tokens - sent.cache_write_tokens

@@ -43,20 +43,21 @@ class BillingUpstream(RawUpstream):
         bill = self.provider.serve(customer, body, said)
         usage = usage_of(bill, body["model"])
         if not body.get("stream"):
-            yield answer(json.dumps({"choices": [{"index": 0, "message": said}], "usage": usage}).encode())
+            told = {"choices": [{"index": 0, "message": said}], "usage": usage, "model": body["model"]}
+            yield answer(json.dumps(told).encode())
             return
         yield _STREAM
-        for event in _events(said, usage):
+        for event in _events(said, usage, body["model"]):
             yield chunk(event)
         yield chunk(b"")
 
 
-def _events(said: Message, usage: Mapping[str, Any]) -> list[bytes]:
+def _events(said: Message, usage: Mapping[str, Any], model: str) -> list[bytes]:
     """Return an answer as server-sent events: two halves, usage, the end."""
     text = said["content"] or ""
     halves = [{"content": text[: len(text) // 2]}, {**said, "content": text[len(text) // 2 :]}]
     told: list[Mapping[str, Any]] = [{"choices": [{"index": 0, "delta": half}]} for half in halves]
-    told.append({"choices": [], "usage": usage})
+    told = [{"model": model, **one} for one in (*told, {"choices": [], "usage": usage})]
     return [*(f"data: {json.dumps(one)}\n\n".encode() for one in told), b"data: [DONE]\n\n"]
 
 

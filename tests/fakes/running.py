@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from elision.accounts.exposition import Exposition
+from elision.accounts.money import Pricing, Unpriced
 from elision.accounts.records import RecordSink, RequestRecord, TextSink
 from elision.proxy.admin import Admin
 from elision.proxy.compress_endpoint import CompressEndpoint
@@ -67,6 +68,7 @@ async def proxy(
     compress: CompressEndpoint | None = None,
     sinks: Sequence[RecordSink] = (),
     texts: TextSink | None = None,
+    pricing: Pricing | None = None,
 ) -> AsyncIterator[Running]:
     """Run the proxy before one upstream, by its URL, or several until the block ends."""
     if isinstance(upstream, str):
@@ -82,6 +84,7 @@ async def proxy(
         teams,
         body_limit_bytes,
         compress,
+        pricing or Unpriced(),
         texts=texts,
     )
     handler = Handler(deps)
