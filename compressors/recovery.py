@@ -93,15 +93,16 @@ class Recovery:
         left -= len(found[rare])
         if not found[rare] or left < 0 or self._stands(words, rare):
             return None, left
-        starts = {at: at for at in found[0]}
-        left -= len(starts)
-        for places in found[1:]:
-            left -= min(len(places), len(starts) * (self._gap + 1))
-            if left < 0 or not starts:
+        best: tuple[int, int] | None = None
+        for place in found[rare]:
+            ends, spent = _reached(place, found[rare + 1 :], self._gap, 1)
+            begins, more = _reached(place, found[:rare][::-1], self._gap, -1) if ends else ([], 0)
+            left -= spent + more
+            if left < 0:
                 return None, left
-            starts = _further(starts, places, self._gap)
-        end = min(starts, key=lambda at: (at - starts[at], at), default=-1)
-        return ((starts[end], end) if starts else None), left
+            if ends and begins and (best is None or ends[0] - begins[-1] < best[1] - best[0]):
+                best = begins[-1], ends[0]
+        return best, left
 
     def _stands(self, words: Sequence[str], rare: int) -> bool:
         """Whether the original has words in a row; `rare` is the place of the rarest of them."""
@@ -137,24 +138,23 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
             start = stop
 
 
-def _further(starts: dict[int, int], found: Sequence[int], gap: int) -> dict[int, int]:
-    """Return where the next word may stand, with the latest start of a stretch that leads there.
+def _reached(place: int, found: Sequence[Sequence[int]], gap: int, way: int) -> tuple[list[int], int]:
+    """Return where the last of some words may stand, ascending, and how many places were looked at.
 
     Args:
-        starts: where the word before may stand, ascending, with the same.
-        found: where the next word stands, ascending.
+        place: of the word that they follow (`way` 1), or that follows them (-1).
+        found: where each stands in the original, ascending; the nearest first.
     """
-    places = list(starts)
-    reached: dict[int, int] = {}
-    if len(found) > len(places) * (gap + 1):
-        near = {at for place in places for at in _between(found, place + 1, place + gap + 1)}
-        found = sorted(near)
-    for at in found:
-        behind = _between(places, at - gap - 1, at - 1)
-        if behind:
-            # Of stretches that lead here the one that began last is the shortest.
-            reached[at] = max(starts[place] for place in behind)
-    return reached
+    reached = [place]
+    steps = 1
+    for places in found:
+        near, far = (1, gap + 1) if way > 0 else (-gap - 1, -1)
+        ahead = _between(places, reached[0] + near, reached[-1] + far)
+        steps += len(ahead) + 1
+        reached = [at for at in ahead if _between(reached, at - far, at - near)]
+        if not reached:
+            break
+    return reached, steps
 
 
 def _between(ascending: Sequence[int], low: int, high: int) -> Sequence[int]:
