@@ -1,7 +1,8 @@
 """A scorer and the one selector, put together into a compressor.
 
 This module owns the order of things: protect, score, select, slice, check. What a scorer finds does
-not depend on the rate, so that what was found of a text before need not be found again. It owns the
+not depend on the rate, so that what was found of a text before need not be found again; a scorer of
+which that is not true is told rates and what is held, and asked each time. This module owns the
 reasons for which an extractive method gives the original back, and the search for the choice whose
 text, counted anew, keeps the budget: where slices meet they tokenise otherwise than in the
 original, in scripts without spaces by a third. It knows no models; a scorer does.
@@ -15,16 +16,18 @@ from numpy.typing import NDArray
 
 from elision.compressors import scores
 from elision.compressors.base import (
+    Demand,
     Identity,
     Outcome,
     Result,
     Scorer,
     Span,
     Target,
+    TargetedScorer,
     TokenCounter,
     Units,
 )
-from elision.compressors.forced import Forced, Parted, digit_spans, part, repeated
+from elision.compressors.forced import Forced, Parted, digit_spans, occurrences, part, repeated
 from elision.compressors.protect import find_spans, merged
 from elision.compressors.select import Choice, as_spans, budget_tokens, touching
 from elision.compressors.tokens import Counters
@@ -63,7 +66,8 @@ class Extractive:
     def identity(self) -> Identity:
         """What outcomes depend on, and what scores do."""
         scorer = self._scorer
-        return Identity(self.fingerprint, scorer.fingerprint, scorer.reads_question)
+        kept = "" if isinstance(scorer, TargetedScorer) else scorer.fingerprint
+        return Identity(self.fingerprint, kept, scorer.reads_question)
 
     @property
     def scorer(self) -> Scorer:
@@ -97,12 +101,36 @@ class Extractive:
             Result(self._original(text, total, reason))
             for text, total, reason in zip(texts, totals, reasons, strict=True)
         ]
+        if todo and isinstance(self._scorer, TargetedScorer):
+            demanded = self._demanded(self._scorer, {i: (texts[i], targets[i], totals[i]) for i in todo})
+            for i, units in demanded.items():
+                results[i] = Result(self.shorten(texts[i], units, targets[i]))
+            return results
         found = {i: units for i in todo if (units := _known(known[i], texts[i])) is not None}
         new = self._scored({i: (texts[i], targets[i].question) for i in todo if i not in found})
         for i, units in (found | new).items():
             outcome = self.shorten(texts[i], units, targets[i])
             results[i] = Result(outcome, scores.pack(units, len(texts[i])) if i in new else b"")
         return results
+
+    def _demanded(
+        self, scorer: TargetedScorer, asked: Mapping[int, tuple[str, Target, int]]
+    ) -> dict[int, Units]:
+        """Score texts for their targets, equal ones once."""
+        wanted: dict[int, tuple[str, str, Demand]] = {}
+        for i, (text, target, total) in asked.items():
+            spans = [(span.start, span.end) for span in self.protected(text, target)]
+            held = merged((*spans, *occurrences(text, self._forced.tokens)))
+            demand = Demand(budget_tokens(target, total) / total, held)
+            wanted[i] = (text, target.question if scorer.reads_question else "", demand)
+        different = list(dict.fromkeys(wanted.values()))
+        found = scorer.score_for(
+            [text for text, _, _ in different],
+            [question for _, question, _ in different],
+            [demand for _, _, demand in different],
+        )
+        units = dict(zip(different, map(scores.quantised, found), strict=True))
+        return {i: units[one] for i, one in wanted.items()}
 
     def _scored(self, asked: Mapping[int, tuple[str, str]]) -> dict[int, Units]:
         """Score texts with their questions, equal ones once."""
