@@ -307,8 +307,10 @@ def _rebased(settings: Settings, document: Document) -> Settings:
 def _named(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
     """Return the variables that settings name: they hold keys and passwords, and are no settings."""
     redis = settings.redis
-    named = [settings.cache.key_env, *settings.cache.old_key_envs, settings.dashboard.token_env]
-    named += [environ.get(PREFIX + naming) for naming in ("CACHE__KEY_ENV", "DASHBOARD__TOKEN_ENV")]
+    named = [settings.cache.key_env, *settings.cache.old_key_envs]
+    named += [settings.dashboard.token_env, settings.telemetry.headers_env]
+    naming = ("CACHE__KEY_ENV", "DASHBOARD__TOKEN_ENV", "TELEMETRY__HEADERS_ENV")
+    named += [environ.get(PREFIX + name) for name in naming]
     if redis is not None:
         named += [redis.password_env, redis.sentinel.password_env if redis.sentinel else None]
     for entry in settings.upstreams.values():

@@ -22,7 +22,7 @@ from elision.accounts.records import RecordSink, TextSink
 from elision.accounts.request_log import RequestLogSink
 from elision.config.settings import Settings
 from elision.proxy.metrics import Metrics
-from elision.proxy.service_counts import of_recorder, of_request_log
+from elision.proxy.service_counts import of_recorder, of_request_log, of_telemetry
 
 FILE_NAME = "accounts.db"
 """Of the file that figures are kept in for as long as the proxy runs, where the settings name none."""
@@ -60,6 +60,8 @@ async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack
     lines = _open_request_log(settings, metrics, stack)
     if lines is not None:
         sinks.append(lines)
+    if settings.telemetry.endpoint:
+        sinks.append(_open_telemetry(settings, metrics, stack))
     return Books(pricing, sinks, archive, lines)
 
 
@@ -72,6 +74,18 @@ def _open_request_log(settings: Settings, metrics: Metrics, stack: AsyncExitStac
     lines.start()
     metrics.follow(lambda: of_request_log(lines))
     return lines
+
+
+def _open_telemetry(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> RecordSink:
+    """Start what tells an OpenTelemetry collector."""
+    from elision.accounts.telemetry import TelemetrySink
+
+    urls = {name: entry.url for name, entry in settings.upstreams.items()}
+    telemetry = TelemetrySink(settings.telemetry, urls)
+    stack.push_async_callback(telemetry.close)
+    telemetry.start()
+    metrics.follow(lambda: of_telemetry(telemetry.exported, telemetry.lost))
+    return telemetry
 
 
 def with_shared_figures(settings: Settings, folder: Path) -> Settings:

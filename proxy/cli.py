@@ -118,9 +118,10 @@ def serve(
     from elision.config.cache_keys import with_cache_keys
     from elision.config.dashboard import with_dashboard
     from elision.config.settings import with_upstreams
+    from elision.config.telemetry import with_telemetry
 
     merged = with_cache_keys(with_upstreams(settings_of(settings, flags), os.environ), os.environ)
-    merged = with_dashboard(merged, os.environ)
+    merged = with_telemetry(with_dashboard(merged, os.environ), os.environ)
     from elision.proxy.app import serve as serve_forever
 
     return serve_forever(merged)

@@ -79,6 +79,11 @@ def of_request_log(lines: RequestLogSink) -> Counts:
     return {"elision_request_log_lines": _by_one(results)}
 
 
+def of_telemetry(exported: int, lost: int) -> Counts:
+    """Return what became of spans for a collector."""
+    return {"elision_telemetry": _by_one({"exported": exported, "lost": lost})}
+
+
 async def spending_now(archive: Archive, live: "LivePolicies | None") -> Counts:
     """Return what teams have spent and mean to, by the policies of this moment; {} in trouble.
 
