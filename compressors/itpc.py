@@ -25,10 +25,9 @@ from elision.compressors.base import Span, Units
 from elision.compressors.breaks import give_way
 from elision.compressors.causal_lm import CausalLM, Tokens
 from elision.compressors.causal_states import States
-from elision.compressors.llmlingua2 import word_bounds
 from elision.compressors.scores import rounded
 from elision.compressors.select import touching
-from elision.compressors.units import may_cut
+from elision.compressors.token_units import Cut, Grain, blank_tokens, cut_units
 
 if TYPE_CHECKING:
     import torch
@@ -39,17 +38,8 @@ Flags = NDArray[np.bool_]
 
 CONTEXT = 4096
 """A segment is read after at most so many tokens, itself included; older ones are forgotten."""
-# A run of more tokens without any space or mark (base64, say) may be cut within.
-_LONGEST_WORD = 32
 # Units of pieces that are to go stand behind all others.
 _LAST = 1e6
-
-
-class Grain(StrEnum):
-    """What a unit is: a token of the model that reads, or a word or mark."""
-
-    TOKEN = "token"  # noqa: S105  no password
-    WORD = "word"
 
 
 class Kv(StrEnum):
@@ -79,16 +69,6 @@ class Reading:
     kv: Kv = Kv.EXACT
 
 
-class Cut(NamedTuple):
-    """A text's units: (N, 2) characters, and (N + 1,) the first token of each, and where the last ends.
-
-    Tokens of nothing but whitespace belong to the unit after them.
-    """
-
-    bounds: Ints
-    first: Ints
-
-
 class Parcel(NamedTuple):
     """Units `start` to `end` of one segment and one piece: what has a quota of its own."""
 
@@ -103,50 +83,6 @@ class Chosen(NamedTuple):
 
     keep: Flags
     place: Floats
-
-
-def cut_units(text: str, offsets: Ints, level: Grain) -> Cut:
-    """Cut a text where tokens begin, or words.
-
-    A character of several tokens, and what a reader takes for one character, is never cut.
-
-    Args:
-        offsets: (T, 2) the characters of the text's tokens, ascending.
-        level: `Grain.TOKEN` or `Grain.WORD`.
-    """
-    solid = np.flatnonzero(~_blank(text))
-    if not len(offsets) or not len(solid):
-        return Cut(np.zeros((0, 2), np.int64), np.zeros(1, np.int64))
-    left = np.searchsorted(solid, offsets[:, 0])
-    right = np.searchsorted(solid, offsets[:, 1])
-    full = np.flatnonzero(right > left)
-    starts, ends = solid[left[full]], solid[right[full] - 1] + 1
-    opens = np.concatenate(([True], starts[1:] >= np.maximum.accumulate(ends)[:-1]))
-    if not text.isascii():
-        opens[1:] &= [may_cut(text, at) for at in starts[1:].tolist()]
-    if level == Grain.WORD:
-        opens = _at_words(text, starts, opens)
-    begin = starts[opens]
-    begin[0] = solid[0]
-    stop = solid[np.searchsorted(solid, begin[1:]) - 1] + 1
-    # The whitespace before a unit is its own: its tokens begin after the last full one before.
-    first = np.concatenate(([0], full[np.flatnonzero(opens)[1:] - 1] + 1, [len(offsets)]))
-    return Cut(np.stack((begin, np.append(stop, solid[-1] + 1)), 1), first.astype(np.int64))
-
-
-def _at_words(text: str, starts: Ints, opens: Flags) -> Flags:
-    """Open units at words only, but within words that are too long."""
-    found = opens & np.isin(starts, word_bounds(text)[:, 0])
-    found[0] = True
-    at = np.flatnonzero(found)
-    sizes = np.diff(np.append(at, len(starts)))
-    return np.asarray(found | (opens & np.repeat(sizes > _LONGEST_WORD, sizes)), np.bool_)
-
-
-def _blank(text: str) -> Flags:
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    different, at = np.unique(codes, return_inverse=True)
-    return np.asarray([chr(code).isspace() for code in different.tolist()], np.bool_)[at.reshape(-1)]
 
 
 def parcels(cut: Cut, size: int, pieces: Sequence[Span], rates: Sequence[float]) -> list[Parcel]:
@@ -347,7 +283,7 @@ class Itpc:
             heads = [self._lm.head(prefixes[i])]
             if contrast and len(heads[0]) > 1:
                 heads.append(self._lm.head(""))
-            blank = _blank_tokens(text, token.offsets)
+            blank = blank_tokens(text, token.offsets)
             work.append((_Text(cut, token, blank, flags, todo), [_Row(head) for head in heads]))
         full = [i for i, (text, _) in enumerate(work) if len(text.keep)]
         order = sorted(full, key=lambda i: -len(tokens[i].ids))
@@ -426,9 +362,3 @@ class Itpc:
         rest = [i for i, stays in enumerate(staying) if stays]
         if rest:
             states.keep(rest, [cells[i] for i in rest])
-
-
-def _blank_tokens(text: str, offsets: Ints) -> Flags:
-    """Return (T,) which tokens stand for nothing but whitespace."""
-    solid = np.concatenate(([0], np.cumsum(~_blank(text)))) if text else np.zeros(1, np.int64)
-    return np.asarray(solid[offsets[:, 1]] == solid[offsets[:, 0]], np.bool_)

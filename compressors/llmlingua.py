@@ -19,9 +19,9 @@ from elision.compressors.base import Demand, OptionValue, Span, Units
 from elision.compressors.causal_lm import CausalLM
 from elision.compressors.documents import cut
 from elision.compressors.errors import BadOption
-from elision.compressors.itpc import Grain, Itpc, Kv, Reading, cut_units
-from elision.compressors.selective_context import unit_importance
-from elision.compressors.units import Agg
+from elision.compressors.itpc import Itpc, Kv, Reading
+from elision.compressors.token_units import Grain, cut_units
+from elision.compressors.units import Agg, unit_importance
 
 NAME = "llmlingua"
 _VERSION = "1"

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from elision.compressors.base import OptionValue, Units
 from elision.compressors.readings import Reader, Reading, Windows
-from elision.compressors.selective_context import unit_importance
 from elision.compressors.token_classifier import TokenClassifier
-from elision.compressors.units import Agg, words
+from elision.compressors.units import Agg, unit_importance, words
 
 NAME = "llmlingua2"
 _VERSION = "1"

@@ -118,6 +118,7 @@ FORCED_OPTIONS: Mapping[str, Option] = MappingProxyType(
 )
 """What every extractive method takes beside its own options; `elision.compressors.forced` reads them."""
 
+_LEVELS = ("sentence", "phrase", "word", "token")
 _ENGLISH_PROSE = Ability(frozenset(("en",)), frozenset(("prose",)))
 
 
@@ -153,6 +154,12 @@ def check_method(method: Method) -> None:
         raise UnknownMethod(f"no method {method.name!r}{nearest(method.name, method_names())}")
 
 
+def option_defaults(name: str) -> dict[str, OptionValue]:
+    """Return the options of a built-in method with their defaults; none for another."""
+    row = _rows().get(name)
+    return {} if row is None else {option: told.default for option, told in row.options.items()}
+
+
 def make_compressor(method: Method, resources: Resources) -> Compressor:
     """Make a method's compressor; loads weights.
 
@@ -171,11 +178,12 @@ def read_options(method: Method, known: Mapping[str, Option]) -> dict[str, Optio
     Raises: BadOption for an option that is not known, or a value of another type or word.
     """
     values = {name: option.default for name, option in known.items()}
-    for name, value in method.options:
+    for name, told in method.options:
         if name not in known:
             hint = nearest(name, known) or "; it takes none"
             raise BadOption(f"{method.name} has no option {name!r}{hint}")
         option = known[name]
+        value = float(told) if type(told) is int and type(option.default) is float else told
         if type(value) is not type(option.default):
             wanted = "a list of strings" if option.default == () else type(option.default).__name__
             raise BadOption(f"{method.name}: option {name!r} must be {wanted}, not {value!r}")
@@ -219,6 +227,36 @@ def _rows() -> dict[str, Row]:
             # Its vocabulary and all that taught it are English.
             _ENGLISH_PROSE,
         ),
+        "longllmlingua": Row(
+            _longllmlingua,
+            {
+                "weights": Option("smollm2"),
+                "rank_method": Option("longllmlingua", ("longllmlingua", "llmlingua", "bm25")),
+                "condition_in_question": Option(
+                    "after_condition",
+                    ("none", "before", "after", "none_condition", "before_condition", "after_condition"),
+                ),
+                "condition_compare": Option(True),
+                "reorder_context": Option("original", ("original", "sort", "two_stage")),
+                "dynamic_context_compression_ratio": Option(0.3),
+                "context_budget": Option("+100"),
+                "use_context_level_filter": Option(True),
+                "use_sentence_level_filter": Option(False),
+                "use_token_level_filter": Option(True),
+                "keep_first_sentence": Option(0),
+                "keep_last_sentence": Option(0),
+                "keep_sentence_number": Option(0),
+                "high_priority_bonus": Option(100.0),
+                "token_budget_ratio": Option(1.4),
+                "keep_split": Option(False),
+                "level": Option("token", ("token", "word")),
+                "iterative_size": Option(200),
+                "kv": Option("exact", ("exact", "fast")),
+                **FORCED_OPTIONS,
+            },
+            # SmolLM2 learnt from English.
+            _ENGLISH_PROSE,
+        ),
         "frequency": Row(
             _frequency,
             {
@@ -230,11 +268,27 @@ def _rows() -> dict[str, Row]:
             },
             _ENGLISH_PROSE,
         ),
+        "llmlingua": Row(
+            _llmlingua,
+            {
+                "weights": Option("smollm2"),
+                "profile": Option("fixed", ("fixed", "compat")),
+                "level": Option("token", ("token", "word")),
+                "kv": Option("exact", ("exact", "fast")),
+                "iterative_size": Option(200),
+                "use_context_level_filter": Option(True),
+                "context_budget": Option("*2"),
+                **FORCED_OPTIONS,
+            },
+            _ENGLISH_PROSE,
+        ),
         "selective_context": Row(
             _selective_context,
             {
-                "level": Option("sentence", ("sentence", "phrase", "word")),
+                "level": Option("sentence", _LEVELS),
+                "reduce_level": Option("", ("", *_LEVELS)),
                 "agg": Option("mean", ("mean", "sum")),
+                "phrases": Option("rules"),
                 "weights": Option("smollm2"),
                 **FORCED_OPTIONS,
             },
@@ -287,12 +341,30 @@ def _frequency(resources: Resources, options: Mapping[str, OptionValue]) -> Comp
     return Extractive(NAME, scorer, resources.counters, Forced.read(options))
 
 
+def _longllmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
+    from elision.compressors.forced import Forced
+    from elision.compressors.longllmlingua import LongLLMLingua
+    from elision.compressors.longllmlingua_options import Options, forced_options
+
+    lm = resources.causal_lm(str(options["weights"]))
+    forced = Forced.read(forced_options(options))
+    return LongLLMLingua(lm, Options.read(options), resources.counters, forced)
+
+
+def _llmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
+    from elision.compressors.extractive import Extractive
+    from elision.compressors.forced import Forced
+    from elision.compressors.llmlingua import NAME, LLMLingua, Options
+
+    read = Options.read(options)
+    scorer = LLMLingua(resources.causal_lm(str(options["weights"])), read)
+    return Extractive(NAME, scorer, resources.counters, Forced.read(options))
+
+
 def _selective_context(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
     from elision.compressors.extractive import Extractive
     from elision.compressors.forced import Forced
-    from elision.compressors.selective_context import NAME, SelectiveContext
-    from elision.compressors.units import Agg, Level
+    from elision.compressors.selective_context import NAME, Options, SelectiveContext
 
-    lm = resources.causal_lm(str(options["weights"]))
-    scorer = SelectiveContext(lm, Level(str(options["level"])), Agg(str(options["agg"])))
+    scorer = SelectiveContext(resources.causal_lm(str(options["weights"])), Options.read(options))
     return Extractive(NAME, scorer, resources.counters, Forced.read(options))

@@ -7,38 +7,71 @@ aligned with units by character offsets (so that no script drifts), and the budg
 not units. The selector is everyone's. Source: Li et al., arXiv:2310.06201, sections 2 and 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from elision.compressors.base import Units
+from elision.compressors.base import OptionValue, Units
 from elision.compressors.causal_lm import CausalLM, Surprisal
-from elision.compressors.units import Agg, Level, sentences, split
+from elision.compressors.errors import BadOption
+from elision.compressors.noun_phrases import Phraser, phraser
+from elision.compressors.token_units import Grain, cut_units
+from elision.compressors.units import Agg, Bounds, Level, phrases, sentences, split, unit_importance
 
 NAME = "selective_context"
-_VERSION = "1"
+_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """What the method takes beside its weights.
+
+    Attributes:
+        level: what is kept or dropped whole; `Grain.TOKEN`: a token of the model.
+        agg: mean or sum of the tokens' self-information; the authors' code takes the mean,
+            equation 6 of the paper the sum.
+        phrases: who finds phrases: `rules`, or a model of spaCy.
+    """
+
+    level: Level | Grain = Level.SENTENCE
+    agg: Agg = Agg.MEAN
+    phrases: str = "rules"
+
+    @classmethod
+    def read(cls, options: Mapping[str, OptionValue]) -> "Options":
+        """Take these out of a method's options, whose words have been checked.
+
+        Raises: BadOption where `reduce_level`, the reference's name, contradicts `level`.
+        """
+        level, named = str(options["level"]), str(options["reduce_level"])
+        if named and level not in (Level.SENTENCE, named):
+            raise BadOption(f"{NAME}: reduce_level and level are one option; give one of them")
+        chosen = named or level
+        grain: Level | Grain = Grain.TOKEN if chosen == Grain.TOKEN else Level(chosen)
+        return cls(grain, Agg(str(options["agg"])), str(options["phrases"]))
+
+
 class SelectiveContext:
     """The scorer.
 
-    Attributes:
+    Args:
         lm: the model whose surprise counts.
-        level: what is kept or dropped whole.
-        agg: mean or sum of the tokens' self-information; the authors' code takes the mean,
-            equation 6 of the paper the sum.
+        options: what a unit is, and what its tokens make of it.
+    Raises: WeightsMissing if spaCy, or its model, is wanted and not installed.
     """
 
-    lm: CausalLM
-    level: Level = Level.SENTENCE
-    agg: Agg = Agg.MEAN
+    def __init__(self, lm: CausalLM, options: Options | None = None) -> None:
+        self._lm = lm
+        self._options = options or Options()
+        is_spacy = self._options.level is Level.PHRASE and self._options.phrases != "rules"
+        self._phraser: Phraser = phraser(self._options.phrases) if is_spacy else phrases
 
     @property
     def fingerprint(self) -> str:
-        return f"{NAME}/{_VERSION} level={self.level} agg={self.agg} weights={self.lm.checksum[:16]}"
+        told = self._options
+        by = f" phrases={told.phrases}" if told.level is Level.PHRASE else ""
+        return f"{NAME}/{_VERSION} level={told.level} agg={told.agg}{by} weights={self._lm.fingerprint}"
 
     @property
     def reads_question(self) -> bool:
@@ -50,44 +83,19 @@ class SelectiveContext:
         pieces = [text[a:b] for text, spans in zip(texts, found, strict=True) for a, b in spans]
         # Equal sentences, common in logs and tables, are read once.
         different = list(dict.fromkeys(pieces))
-        scored = dict(zip(different, self.lm.surprisal(different), strict=True))
+        scored = dict(zip(different, self._lm.surprisal(different), strict=True))
         return [self._units(text, spans, scored) for text, spans in zip(texts, found, strict=True)]
 
     def _units(self, text: str, spans: list[tuple[int, int]], scored: dict[str, Surprisal]) -> Units:
-        bounds = split(text, self.level)
         tokens = [scored[text[a:b]] for a, b in spans]
         offsets = [one.offsets + a for one, (a, _) in zip(tokens, spans, strict=True)]
-        empty = np.zeros((0, 2), np.int64)
-        places = np.concatenate([empty, *offsets])
+        places = np.concatenate([np.zeros((0, 2), np.int64), *offsets])
         nll = np.concatenate([np.zeros(0), *(one.nll for one in tokens)])
-        return Units(bounds, unit_importance(bounds, places, nll, self.agg))
+        bounds = self._bounds(text, places)
+        return Units(bounds, unit_importance(bounds, places, nll, self._options.agg))
 
-
-def unit_importance(
-    bounds: NDArray[np.int64], offsets: NDArray[np.int64], nll: NDArray[np.float64], agg: Agg
-) -> NDArray[np.float64]:
-    """Give each unit the self-information of its tokens.
-
-    A token that spans k units gives each of them an equal share of its self-information; for the
-    mean it counts as that share of a token too.
-
-    Args:
-        bounds: (N, 2) ascending, disjoint units.
-        offsets: (T, 2) ascending character ranges of tokens.
-        nll: (T,) nats.
-        agg: mean or sum.
-    Returns: (N,) nats; 0 for a unit without tokens.
-    """
-    first = np.searchsorted(bounds[:, 1], offsets[:, 0], side="right")
-    last = np.searchsorted(bounds[:, 0], offsets[:, 1], side="left")
-    # A token of nothing but the whitespace between two units belongs to neither.
-    shared = np.maximum(last - first, 0)
-    token = np.repeat(np.arange(len(nll)), shared)
-    ahead = np.arange(len(token)) - np.repeat(np.cumsum(shared) - shared, shared)
-    unit = first[token] + ahead
-    share = 1.0 / shared[token]
-    total = np.bincount(unit, weights=nll[token] * share, minlength=len(bounds))
-    if agg is Agg.SUM:
-        return np.asarray(total, np.float64)
-    weight = np.bincount(unit, weights=share, minlength=len(bounds))
-    return np.asarray(total / np.maximum(weight, np.finfo(np.float64).tiny), np.float64)
+    def _bounds(self, text: str, places: Bounds) -> Bounds:
+        level = self._options.level
+        if isinstance(level, Grain):
+            return cut_units(text, places, level).bounds
+        return self._phraser(text) if level is Level.PHRASE else split(text, level)

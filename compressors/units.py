@@ -2,8 +2,8 @@
 
 Pure splitters: text in, (N, 2) character bounds out, ascending and disjoint, covering every
 character that is not whitespace. Time is linear in the text's length, whatever the text: patterns
-are possessive and never fail after a long run. This module owns no scores and loads no weights;
-it knows the end marks of many scripts, and phrases of English only.
+are possessive and never fail after a long run. This module loads no weights; it says
+what a unit's tokens make of it, and knows the end marks of many scripts, and phrases of English only.
 """
 
 import re
@@ -235,6 +235,36 @@ def _kind(word: str) -> str:
     if not bare or bare in _FUNCTION_WORDS or bare.endswith(("n't", "n’t", "ly")):
         return "function"
     return "content"
+
+
+def unit_importance(
+    bounds: NDArray[np.int64], offsets: NDArray[np.int64], nll: NDArray[np.float64], agg: Agg
+) -> NDArray[np.float64]:
+    """Give each unit the self-information of its tokens.
+
+    A token that spans k units gives each of them an equal share of its self-information; for the
+    mean it counts as that share of a token too.
+
+    Args:
+        bounds: (N, 2) ascending, disjoint units.
+        offsets: (T, 2) ascending character ranges of tokens.
+        nll: (T,) nats.
+        agg: mean or sum.
+    Returns: (N,) nats; 0 for a unit without tokens.
+    """
+    first = np.searchsorted(bounds[:, 1], offsets[:, 0], side="right")
+    last = np.searchsorted(bounds[:, 0], offsets[:, 1], side="left")
+    # A token of nothing but the whitespace between two units belongs to neither.
+    shared = np.maximum(last - first, 0)
+    token = np.repeat(np.arange(len(nll)), shared)
+    ahead = np.arange(len(token)) - np.repeat(np.cumsum(shared) - shared, shared)
+    unit = first[token] + ahead
+    share = 1.0 / shared[token]
+    total = np.bincount(unit, weights=nll[token] * share, minlength=len(bounds))
+    if agg is Agg.SUM:
+        return np.asarray(total, np.float64)
+    weight = np.bincount(unit, weights=share, minlength=len(bounds))
+    return np.asarray(total / np.maximum(weight, np.finfo(np.float64).tiny), np.float64)
 
 
 def is_spaced_word(character: str) -> bool:

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elision.compressors.llmlingua2 import WINDOW, LLMLingua2, Options
-from elision.compressors.selective_context import unit_importance
 from elision.compressors.token_classifier import load_classifier
-from elision.compressors.units import Agg
+from elision.compressors.units import Agg, unit_importance
 from elision.evaluation.compression import Tick
 from elision.training.records import LabelledText
 

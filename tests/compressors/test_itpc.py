@@ -178,25 +178,6 @@ def test_a_choice_keeps_what_is_held_and_the_best(units: list[tuple[float, int, 
         assert abs(spent - quota) <= costs.max() / 2 + 0.5 or spent < quota == costs.sum()
 
 
-@pytest.mark.parametrize("level", [Grain.TOKEN, Grain.WORD])
-def test_units_are_whole_characters_and_cover_the_text(llama: CausalLM, level: Grain) -> None:
-    """No character of several tokens is cut, whitespace is outside, tokens are each in one unit."""
-    for text in (PROSE, SCRIPTS, WORDS, "", "  \n ", "🎉", "\n a"):
-        [tokens] = llama.tokenise([text])
-        cut = cut_units(text, tokens.offsets, level)
-        pieces = [text[a:b] for a, b in cut.bounds.tolist()]
-        assert all(piece == piece.strip() != "" for piece in pieces)
-        assert "".join("".join(pieces).split()) == "".join(text.split())
-        assert (np.diff(cut.first) > 0).all()
-        assert cut.first[-1] == (len(tokens.ids) if pieces else 0)
-        for (a, b), left, right in zip(cut.bounds.tolist(), cut.first, cut.first[1:], strict=False):
-            spans = tokens.offsets[left:right]
-            assert spans[:, 1].max() >= b
-            assert not text[spans[:, 0].min() : a].strip()
-    [tokens] = llama.tokenise(["👩‍👩‍👧"])
-    assert len(cut_units("👩‍👩‍👧", tokens.offsets, level).bounds) == 1
-
-
 def test_segments_end_at_their_size_and_quotas_at_pieces(llama: CausalLM) -> None:
     """A unit of more tokens than a segment is one by itself; pieces part a segment's quota."""
     [tokens] = llama.tokenise([WORDS])

@@ -4,17 +4,18 @@ import importlib.util
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from elision.compressors.base import Job, Method, Target
 from elision.compressors.causal_lm import CausalLM
 from elision.compressors.engine import Engine
-from elision.compressors.selective_context import SelectiveContext, unit_importance
+from elision.compressors.errors import BadOption
+from elision.compressors.selective_context import Options, SelectiveContext
+from elision.compressors.token_units import Grain, cut_units
 from elision.compressors.units import Agg, Level, sentences, split
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import save_tiny_lm
 
+LEVELS: list[Level | Grain] = [*Level, Grain.TOKEN]
 TEXT = "The fox was late. 日本語の文です。 It jumps over 👩‍👩‍👧 dogs, he said!\n\nIt jumps over lazy dogs."
 
 
@@ -24,33 +25,16 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
     return CausalLM.load(resolve(str(folder), tmp_path_factory.mktemp("cache")))
 
 
-def test_a_token_that_spans_units_is_shared() -> None:
-    """Its self-information is split evenly; the mean counts it as that part of a token."""
-    bounds = np.array([[0, 2], [2, 3], [4, 6]])
-    offsets = np.array([[0, 3], [3, 4], [3, 5], [5, 6]])
-    nll = np.array([4.0, 100.0, 3.0, 1.0])
-    assert unit_importance(bounds, offsets, nll, Agg.SUM).tolist() == [2.0, 2.0, 4.0]
-    assert unit_importance(bounds, offsets, nll, Agg.MEAN).tolist() == [4.0, 4.0, 2.0]
-
-
-@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2)), max_size=12), st.randoms())
-def test_the_sum_over_units_is_the_sum_over_tokens(shape: list[tuple[int, int]], random: object) -> None:
-    """No self-information is lost or counted twice, however tokens and units overlap."""
-    edges = np.cumsum([0, *(a + b for a, b in shape)])
-    bounds = np.array([[e, e + a] for e, (a, _) in zip(edges, shape, strict=False)]).reshape(-1, 2)
-    offsets = np.array([[s, s + 1] for s in range(edges[-1])]).reshape(-1, 2)
-    nll = np.random.default_rng(len(shape)).random(len(offsets))
-    inside = [any(a <= s < b for a, b in bounds.tolist()) for s in range(edges[-1])]
-    total = unit_importance(bounds, offsets, nll, Agg.SUM).sum()
-    assert total == pytest.approx(nll[np.array(inside, bool)].sum())
-
-
-@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("agg", list(Agg))
-def test_scores_equal_the_plain_computation(lm: CausalLM, level: Level, agg: Agg) -> None:
+def test_scores_equal_the_plain_computation(lm: CausalLM, level: Level | Grain, agg: Agg) -> None:
     """Each sentence by itself, each token's characters shared out among the units they touch."""
-    [units] = SelectiveContext(lm, level, agg).score([TEXT], [""])
-    assert np.array_equal(units.bounds, split(TEXT, level))
+    [units] = SelectiveContext(lm, Options(level, agg)).score([TEXT], [""])
+    if isinstance(level, Level):
+        assert np.array_equal(units.bounds, split(TEXT, level))
+    else:
+        places = [lm.surprisal_plain(TEXT[a:b]).offsets + a for a, b in sentences(TEXT).tolist()]
+        assert np.array_equal(units.bounds, cut_units(TEXT, np.concatenate(places), level).bounds)
     shares: list[list[tuple[float, float]]] = [[] for _ in units.bounds]
     for a, b in sentences(TEXT).tolist():
         one = lm.surprisal_plain(TEXT[a:b])
@@ -75,8 +59,31 @@ def test_texts_scored_together_score_as_alone(lm: CausalLM) -> None:
 
 def test_fingerprints_tell_options_apart(lm: CausalLM) -> None:
     """A cache key that forgot an option would answer with another's outcome."""
-    prints = {SelectiveContext(lm, level, agg).fingerprint for level in Level for agg in Agg}
-    assert len(prints) == len(Level) * len(Agg)
+    prints = {SelectiveContext(lm, Options(level, agg)).fingerprint for level in LEVELS for agg in Agg}
+    assert len(prints) == len(LEVELS) * len(Agg)
+
+
+@pytest.mark.parametrize(
+    ("told", "level"),
+    [
+        ({}, Level.SENTENCE),
+        ({"reduce_level": "phrase"}, Level.PHRASE),
+        ({"level": "token"}, Grain.TOKEN),
+        ({"level": "word", "reduce_level": "word"}, Level.WORD),
+    ],
+)
+def test_the_references_name_of_the_level_counts(
+    lm: CausalLM, told: dict[str, str], level: Level | Grain
+) -> None:
+    """`reduce_level` is `level`."""
+    given = {"level": "sentence", "reduce_level": "", "agg": "mean", "phrases": "rules", **told}
+    assert Options.read(given) == Options(level)
+
+
+def test_two_levels_are_refused() -> None:
+    """One of them would be passed over in silence."""
+    with pytest.raises(BadOption, match="one option"):
+        Options.read({"level": "word", "reduce_level": "phrase", "agg": "mean", "phrases": "rules"})
 
 
 @pytest.fixture(scope="module")

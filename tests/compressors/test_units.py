@@ -8,7 +8,7 @@ import regex  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elision.compressors.units import Level, may_cut, phrases, sentences, split, words
+from elision.compressors.units import Agg, Level, may_cut, phrases, sentences, split, unit_importance, words
 
 ALPHABET = st.sampled_from(
     [
@@ -199,3 +199,24 @@ def test_a_million_equal_characters_are_split(run: str) -> None:
     text = run * (1_000_000 // len(run)) + "x"
     for level in Level:
         assert len(split(text, level)) >= 1
+
+
+def test_a_token_that_spans_units_is_shared() -> None:
+    """Its self-information is split evenly; the mean counts it as that part of a token."""
+    bounds = np.array([[0, 2], [2, 3], [4, 6]])
+    offsets = np.array([[0, 3], [3, 4], [3, 5], [5, 6]])
+    nll = np.array([4.0, 100.0, 3.0, 1.0])
+    assert unit_importance(bounds, offsets, nll, Agg.SUM).tolist() == [2.0, 2.0, 4.0]
+    assert unit_importance(bounds, offsets, nll, Agg.MEAN).tolist() == [4.0, 4.0, 2.0]
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2)), max_size=12), st.randoms())
+def test_the_sum_over_units_is_the_sum_over_tokens(shape: list[tuple[int, int]], random: object) -> None:
+    """No self-information is lost or counted twice, however tokens and units overlap."""
+    edges = np.cumsum([0, *(a + b for a, b in shape)])
+    bounds = np.array([[e, e + a] for e, (a, _) in zip(edges, shape, strict=False)]).reshape(-1, 2)
+    offsets = np.array([[s, s + 1] for s in range(edges[-1])]).reshape(-1, 2)
+    nll = np.random.default_rng(len(shape)).random(len(offsets))
+    inside = [any(a <= s < b for a, b in bounds.tolist()) for s in range(edges[-1])]
+    total = unit_importance(bounds, offsets, nll, Agg.SUM).sum()
+    assert total == pytest.approx(nll[np.array(inside, bool)].sum())
