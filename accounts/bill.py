@@ -9,7 +9,7 @@ names of models nor where prices come from.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from elision.accounts.records import Report, Shortened
+from elision.accounts.records import Report
 from elision.accounts.usage import Usage
 
 ATTO = 10**18
@@ -48,10 +48,11 @@ class Tariff:
     def rates(self, prompt: int) -> Rates:
         """Return the rates of a prompt of so many tokens."""
         found = self.tiers[0][1]
-        for start, rates in self.tiers[1:]:
-            if prompt <= start:
-                break
-            found = rates
+        if len(self.tiers) > 1:
+            for start, rates in self.tiers[1:]:
+                if prompt <= start:
+                    break
+                found = rates
         return found
 
 
@@ -98,16 +99,15 @@ def nanos(atto: int) -> int:
 
 def bill(tariff: Tariff, usage: Usage) -> int:
     """Return what a usage costs, in nano-dollars."""
-    rates = tariff.rates(usage.prompt_tokens)
-    read = min(usage.cached_tokens, usage.prompt_tokens)
-    written = min(usage.cache_write_tokens, usage.prompt_tokens - read)
-    long = min(usage.cache_write_1h_tokens, written)
-    cost = rates.input * (usage.prompt_tokens - read - written) + rates.output * usage.completion_tokens
-    if read:
-        cost += rates.read * read
-    if written:
-        cost += rates.write * (written - long) + rates.write_1h * long
-    return nanos(cost + tariff.per_request)
+    prompt = usage.prompt_tokens
+    rates = tariff.rates(prompt)
+    cost = rates.input * prompt + rates.output * usage.completion_tokens + tariff.per_request
+    if usage.cached_tokens or usage.cache_write_tokens:
+        read = min(usage.cached_tokens, prompt)
+        written = min(usage.cache_write_tokens, prompt - read)
+        cost += (rates.read - rates.input) * read + (rates.write - rates.input) * written
+        cost += (rates.write_1h - rates.write) * min(usage.cache_write_1h_tokens, written)
+    return nanos(cost)
 
 
 def unshortened_bill(tariff: Tariff, terms: Terms, sent: Usage, would: Usage) -> int:
@@ -160,8 +160,8 @@ def as_sent(report: Report, terms: Terms, *, discount: bool) -> Usage:
         discount: whether the provider takes less for what it reads from its cache.
     """
     warm = discount and not report.stepped and not _is_cold(report, terms)
-    sure = terms._replace(minimum=terms.minimum + terms.minimum // _MINIMUM_ERROR)
-    return Usage(report.tokens_after, 0, _hit(report.known_after, sure) if warm else 0)
+    warm = warm and report.known_after >= terms.minimum + terms.minimum // _MINIMUM_ERROR
+    return Usage(report.tokens_after, 0, _hit(report.known_after, terms) if warm else 0)
 
 
 def unshortened(sent: Usage, report: Report, saved: Saved, terms: Terms, *, discount: bool) -> Usage:
@@ -194,7 +194,7 @@ def _cached(sent: Usage, report: Report, saved: Saved, terms: Terms) -> int:
     end = sent.cached_tokens + terms.granule - 1
     if sent.cached_tokens <= known < end:
         end = known
-    read = sum(one.saved for one in report.shortened if _is_read(one, end, sent, report))
+    read = _saved_before(end, sent, report)
     return _hit(end + saved.of(read), terms) if read else sent.cached_tokens
 
 
@@ -234,16 +234,19 @@ def _known_end(sent: Usage, report: Report) -> int:
     return max(0, sent.prompt_tokens - new - frame * 3 // 4 * report.new_messages)
 
 
-def _is_read(one: Shortened, end: int, sent: Usage, report: Report) -> bool:
-    """Whether what a message was shortened by lies before a place in the prompt as it was sent.
+def _saved_before(end: int, sent: Usage, report: Report) -> int:
+    """Return what was saved, by our count, of messages that lie before a place in the prompt as it was sent.
 
-    In doubt, that of a known message does, that of a new one does not: the provider cannot have seen
-    it, unless it begins as another message did.
+    In doubt, a known message does, a new one does not: the provider cannot have seen it, unless it
+    begins as another message did.
     """
-    if one.known:
-        return one.ahead < end
-    start = sent.prompt_tokens - (report.tokens_after - one.ahead) - _FRAME_TOKENS * one.left
-    return start + _MOST_FRAME_TOKENS * (one.left + 1) < end
+    offset = sent.prompt_tokens - report.tokens_after + _MOST_FRAME_TOKENS
+    frame = _MOST_FRAME_TOKENS - _FRAME_TOKENS
+    read = 0
+    for ahead, _, saved, left, known in report.shortened:
+        if ahead < end if known else ahead + offset + frame * left < end:
+            read += saved
+    return read
 
 
 def _beyond_writes(sent: Usage, report: Report, saved: Saved, plain: int) -> int:

@@ -70,11 +70,11 @@ def _money(offer: Offer, report: Report, usage: Usage | None, saved: Saved) -> M
     sent, discount = usage, _has_discount(offer, usage)
     if sent is None:
         sent = as_sent(report, terms, discount=discount)
-    cost = bill(tariff, sent)
+    cost, basis = bill(tariff, sent), _basis(usage, saved)
     if not report.shortened and not report.stepped:
-        return Money(cost, 0, _basis(usage, saved))
+        return Money(cost, 0, basis)
     would = unshortened(sent, report, saved, terms, discount=discount)
-    return Money(cost, unshortened_bill(tariff, terms, sent, would) - cost, _basis(usage, saved))
+    return Money(cost, unshortened_bill(tariff, terms, sent, would) - cost, basis)
 
 
 def _has_discount(offer: Offer, usage: Usage | None) -> bool:
