@@ -348,6 +348,7 @@ class Policy:
         history: what is done with earlier turns.
         telling: what is told of requests.
         spending: what the team means to spend a month; None: nobody said.
+        recover: whether what answers quote of shortened texts is put back into the client's words.
     """
 
     name: str
@@ -362,6 +363,7 @@ class Policy:
     history: History = History()
     telling: Telling = Telling()
     spending: Spending | None = None
+    recover: bool = False
 
     @property
     def label(self) -> str:

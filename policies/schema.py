@@ -334,6 +334,10 @@ class PolicyFile(Strict):
     spending: SpendingSpec | None = None
     """What the team means to spend; shown on the dashboard and exported, never enforced."""
 
+    recover: bool = False
+    """Whether what answers quote of shortened texts is put back into the client's words. Such answers
+    come whole, and are no longer the upstream's bytes; streams pass as they are."""
+
     rules: tuple[RuleSpec, ...] = ()
     """In order of precedence; a segment that no rule matches is kept."""
 
@@ -388,6 +392,7 @@ def build(file: PolicyFile, version: str, name: str, default_method: str) -> Pol
         history_of(file.history, default_method),
         Telling(file.headers is Headers.ALL, file.log_text),
         file.spending.meant() if file.spending else None,
+        file.recover,
     )
 
 

@@ -23,7 +23,7 @@ import typer
 from elision.compressors.errors import BadOption, CompressionError, UnknownMethod, WeightsMissing
 from elision.compressors.registry import DEFAULT_METHOD
 from elision.config.errors import ConfigError
-from elision.proxy import cli_cache, cli_eval, cli_models, cli_policies, cli_train
+from elision.proxy import cli_cache, cli_eval, cli_models, cli_policies, cli_recover, cli_train
 from elision.proxy.commands import (
     EXIT_CANNOT_START,
     EXIT_USAGE,
@@ -169,6 +169,7 @@ for _command in (
     cli_policies.policies,
     cli_policies.schema,
     cli_policies.fingerprint,
+    cli_recover.recover,
 ):
     app.command()(_command)
 

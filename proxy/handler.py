@@ -21,6 +21,7 @@ from elision.proxy.admin import Admin
 from elision.proxy.client_body import check_body, read_up_to, say_continue, streamed
 from elision.proxy.errors import ProxyError, RequestError
 from elision.proxy.headers import Headers, decoded, for_client, for_upstream, value_of
+from elision.proxy.recovered import Held, Quoted, is_recoverable, recover
 from elision.proxy.relayed import RelayedResponse
 from elision.proxy.rewriter import Ask, Rewriter
 from elision.proxy.routing import Upstreams, may_name_model, model_in, model_in_query, origin_form
@@ -173,7 +174,7 @@ class Handler:
             rewrite.receipt.sent()
         response = await self._send(exchange, rewrite.body)
         if not rewrite.changed or response.status not in _REJECTED:
-            return response
+            return await _recovered(exchange, response, rewrite.quoted) if rewrite.quoted else response
         reason = f"upstream_{response.status}"
         response.close()
         exchange.resent = True
@@ -295,6 +296,23 @@ class Handler:
             self._deps.texts.keep(record.request_id, *exchange.texts)
         for sink in self._deps.records:
             sink.add(record)
+
+
+async def _recovered(exchange: Exchange, response: UpstreamResponse, quoted: Quoted) -> UpstreamResponse:
+    """Return an answer with what it quotes put back, where it is one that may be touched."""
+    if not is_recoverable(response):
+        return response
+    held, started = Held(response), time.perf_counter()
+    done = False
+    try:
+        await held.read_ahead()
+        exchange.waited_s += time.perf_counter() - started
+        await recover(held, quoted)
+        done = True
+    finally:
+        if not done:
+            response.close()
+    return held
 
 
 def _welcome(exchange: Exchange) -> None:

@@ -29,6 +29,7 @@ from elision.proxy.ledger_entries import Figures
 from elision.proxy.pipeline import Fate
 from elision.proxy.planner import Planned, named
 from elision.proxy.prefix_guard import PrefixGuard, given_back_words, sent_tokens
+from elision.proxy.recovered import Quoted
 from elision.proxy.reports import report_of, report_unread, report_with, report_without_plan
 from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.wishes import permitted, wish_of
@@ -178,7 +179,8 @@ class PolicyRewriter:
         report = report_with(planned, recalled, settled, unknown, fates)
         words = (*given_back_words(back), *held.words, *taken.words)
         changed = bool(back or taken.made)
-        return _spliced(settled, replace(report, prefix=(*report.prefix, *words), stepped=changed))
+        told = replace(report, prefix=(*report.prefix, *words), stepped=changed)
+        return _spliced(settled, told, planned.policy)
 
     async def _audited(self, planned: Planned, started: float) -> Rewrite:
         """Carry out a plan without sending more of it than that our tags are taken out."""
@@ -221,7 +223,7 @@ class PolicyRewriter:
         unknown = set(range(conversation.pinned, len(conversation))) - recalled.known.keys()
         recalled = self._ledger.apart(recalled, unknown)
         settled = self._ledger.settle(recalled, dict.fromkeys(unknown, left))
-        return _spliced(settled, report_without_plan(ask.team, policy, settled, reasons))
+        return _spliced(settled, report_without_plan(ask.team, policy, settled, reasons), policy)
 
     async def _looked(self, body: bytes, ask: Ask) -> _Look:
         """Parse and plan; larger bodies in a thread, which is left behind at the deadline, and ends soon."""
@@ -265,7 +267,11 @@ def _of_the_moment(fates: Sequence[Fate]) -> set[int]:
     return {fate.decision.segment.message for fate in fates if fate.outcome is None}
 
 
-def _spliced(settled: Settled, report: Report) -> Rewrite:
+def _spliced(settled: Settled, report: Report, policy: Policy) -> Rewrite:
     texts = settled.texts()
     body = settled.conversation.body
-    return Rewrite(splice(body, texts) if texts else body.raw, bool(texts), report, receipt=settled)
+    quoted = None
+    if policy.recover and texts:
+        quoted = Quoted(tuple(text.text for text in body.texts), tuple(texts.values()), report.silent)
+    spliced = splice(body, texts) if texts else body.raw
+    return Rewrite(spliced, bool(texts), report, receipt=settled, quoted=quoted)

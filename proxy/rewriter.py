@@ -9,6 +9,7 @@ from typing import Protocol
 
 from elision.accounts.records import Report
 from elision.proxy.headers import Headers
+from elision.proxy.recovered import Quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Rewrite:
         report: what there is to say of it.
         answer: JSON that is answered in place of forwarding anything; None: forward.
         receipt: who is told when it is sent; None: nobody.
+        quoted: what the answer may quote, where that is to be put back; None: it is not.
     """
 
     body: bytes
@@ -46,6 +48,7 @@ class Rewrite:
     report: Report
     answer: bytes | None = None
     receipt: "Receipt | None" = None
+    quoted: Quoted | None = None
 
 
 class Receipt(Protocol):
