@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from types import MappingProxyType
 
 from elision.accounts.archive import OVERHEAD_BOUNDS_MS, RATIO_BOUNDS, Recent, Sums
@@ -158,7 +159,7 @@ class Tally:
         self._limit = limit
 
     def __bool__(self) -> bool:
-        return bool(self.cells)
+        return bool(self.cells or self.recent)
 
     def add(self, record: RequestRecord, names: Names, *, retried: bool = False) -> None:
         """Add one finished request.
@@ -201,6 +202,17 @@ class Tally:
         self.cells = {}
         self.requests = 0
         self.recent.clear()
+
+    def take(self, cells: int, recent: int) -> "Tally":
+        """Take out a part: so many cells and recent requests at most."""
+        part = Tally(recent, self._limit)
+        for key in list(islice(self.cells, cells)):
+            part.cells[key] = cell = self.cells.pop(key)
+            part.requests += cell.requests
+        self.requests -= part.requests
+        while self.recent and len(part.recent) < recent:
+            part.recent.append(self.recent.popleft())
+        return part
 
     def told(self) -> list[Recent]:
         """Return the latest requests as they are told by themselves, oldest first."""

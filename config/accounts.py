@@ -19,7 +19,7 @@ class Accounts:
     """Where figures of requests are kept.
 
     Attributes:
-        path: SQLite file; None: a temporary one, gone with the proxy.
+        path: SQLite file; None: Redis where there is one, else a temporary file, gone with the proxy.
         minutes_h, hours_d, days_d: how long (hours, days, days) sums by the minute, hour, day are kept.
         recent: so many requests are told one by one.
         flush_s: seconds after which what was recorded is written.

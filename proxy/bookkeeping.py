@@ -17,9 +17,11 @@ from elision.accounts.log_line import LogSink
 from elision.accounts.money import Pricing
 from elision.accounts.prices import Prices
 from elision.accounts.pricing import Priced
-from elision.accounts.recorder import Recorder
+from elision.accounts.recorder import Keeper, Recorder
 from elision.accounts.records import RecordSink, TextSink
 from elision.accounts.request_log import RequestLogSink
+from elision.config.accounts import Accounts
+from elision.config.redis import RedisEntry
 from elision.config.settings import Settings
 from elision.proxy.metrics import Metrics
 from elision.proxy.service_counts import of_recorder, of_request_log, of_telemetry
@@ -90,7 +92,7 @@ def _open_telemetry(settings: Settings, metrics: Metrics, stack: AsyncExitStack)
 
 def with_shared_figures(settings: Settings, folder: Path) -> Settings:
     """Return settings by which several workers keep figures in one file in a folder, if they name none."""
-    if settings.accounts.path is not None:
+    if settings.redis is not None or settings.accounts.path is not None:
         return settings
     return replace(settings, accounts=replace(settings.accounts, path=folder / FILE_NAME))
 
@@ -111,12 +113,30 @@ def _open_prices(settings: Settings, stack: AsyncExitStack) -> Prices:
 def _open_archive(settings: Settings, stack: AsyncExitStack) -> tuple[Recorder, Archive]:
     """Start what has figures kept, and what answers questions about them."""
     accounts = settings.accounts
+    if accounts.path is None and settings.redis is not None:
+        keeper, archive = _in_redis(settings.redis, accounts, stack)
+    else:
+        keeper, archive = _in_file(accounts, stack)
+    recorder = Recorder(keeper, accounts.flush_s, accounts.recent)
+    stack.push_async_callback(recorder.close)
+    recorder.start()
+    return recorder, archive
+
+
+def _in_file(accounts: Accounts, stack: AsyncExitStack) -> tuple[Keeper, Archive]:
     path = accounts.path
     if path is None:
         path = Path(stack.enter_context(TemporaryDirectory(prefix="elision-"))) / FILE_NAME
     archive = SqliteArchive(path, accounts)
     stack.callback(archive.close)
-    recorder = Recorder(SqliteKeeper(path, accounts), accounts.flush_s, accounts.recent)
-    stack.push_async_callback(recorder.close)
-    recorder.start()
-    return recorder, archive
+    return SqliteKeeper(path, accounts), archive
+
+
+def _in_redis(entry: RedisEntry, accounts: Accounts, stack: AsyncExitStack) -> tuple[Keeper, Archive]:
+    from elision.accounts.archive_redis import RedisArchive, RedisKeeper
+    from elision.proxy.redis_commands import RedisCommands
+
+    commands = RedisCommands(entry)
+    stack.push_async_callback(commands.aclose)
+    commands.start()
+    return RedisKeeper(commands, asyncio.get_running_loop(), accounts), RedisArchive(commands, accounts)

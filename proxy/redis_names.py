@@ -34,4 +34,9 @@ def slot_of(key: bytes) -> int:
 
     Source: Redis Cluster specification: CRC16 (XMODEM) of what stands between the braces.
     """
-    return crc_hqx(key[:SCOPE_BYTES].hex().encode("ascii"), 0) % SLOTS
+    return slot_of_tag(key[:SCOPE_BYTES].hex().encode("ascii"))
+
+
+def slot_of_tag(tag: bytes) -> int:
+    """Return the slot of every key that has this between its braces."""
+    return crc_hqx(tag, 0) % SLOTS
