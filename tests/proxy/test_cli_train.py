@@ -119,6 +119,13 @@ def test_an_incomplete_run_says_so_and_is_completed(
     assert f"pairs: {COUNT}" in capsys.readouterr().out
 
 
+INTERRUPTIBLE = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from elision.proxy.cli import run; sys.exit(run({!r}))"
+)
+"""Runs a command; what a shell starts in the background, such as these tests perhaps, ignores SIGINT."""
+
+
 def test_a_run_that_is_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
     """What was answered before Ctrl-C is not asked again."""
     third, go_on = threading.Event(), threading.Event()
@@ -132,7 +139,7 @@ def test_a_run_that_is_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
 
     with reading(slow) as server:
         command = distil(server.url, data, tmp_path / "out", "--concurrency", "1")
-        code = f"import sys; from elision.proxy.cli import run; sys.exit(run({command!r}))"
+        code = INTERRUPTIBLE.format(command)
         with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
             assert third.wait(60)
             process.send_signal(signal.SIGINT)
@@ -178,7 +185,7 @@ def test_a_training_that_is_interrupted_says_how_it_goes_on(tmp_path: Path) -> N
     base, out = save_tiny_bert(tmp_path / "base", 0), tmp_path / "out"
     command = ["train", "llmlingua2", "--pairs", str(pairs), "--base", str(base), "--out", str(out)]
     command += ["--epochs", "1000000"]
-    code = f"import sys; from elision.proxy.cli import run; sys.exit(run({command!r}))"
+    code = INTERRUPTIBLE.format(command)
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         told = next(line for line in process.stderr if "epoch 2 of" in line)
