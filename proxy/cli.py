@@ -23,7 +23,7 @@ import typer
 from elision.compressors.errors import BadOption, CompressionError, UnknownMethod, WeightsMissing
 from elision.compressors.registry import DEFAULT_METHOD
 from elision.config.errors import ConfigError
-from elision.proxy import cli_cache, cli_eval, cli_models, cli_policies, cli_recover, cli_train
+from elision.proxy import cli_cache, cli_eval, cli_models, cli_policies, cli_recover, cli_top, cli_train
 from elision.proxy.commands import (
     EXIT_CANNOT_START,
     EXIT_USAGE,
@@ -174,6 +174,7 @@ for _command in (
     app.command()(_command)
 
 app.command("eval")(cli_eval.evaluate)
+app.command()(cli_top.top)
 app.add_typer(cli_cache.app, name="cache")
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_train.app, name="train")
