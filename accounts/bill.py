@@ -64,12 +64,15 @@ class Terms(NamedTuple):
         minimum: a shorter prefix is not cached.
         granule: hits come in steps of so many tokens.
         ttl_s: a prefix may be there for so long.
+        write: relative price of a token that goes into it. Who takes a fee keeps whole messages; who
+            takes none finds beginnings of messages as well.
     """
 
     read: float
     minimum: int
     granule: int
     ttl_s: float
+    write: float = 1.0
 
 
 class Saved(NamedTuple):
@@ -174,7 +177,12 @@ def unshortened(sent: Usage, report: Report, saved: Saved, terms: Terms, *, disc
     """
     prompt = max(0, sent.prompt_tokens + saved.known + saved.new)
     is_cached = discount and prompt >= terms.minimum
-    cached = min(prompt, _cached(sent, report, saved, terms) if is_cached else sent.cached_tokens)
+    cached = _cached(sent, report, saved, terms) if is_cached else sent.cached_tokens
+    if is_cached and report.alike and terms.write <= 1 and not sent.cache_write_tokens:
+        # What stands around messages is counted in: it errs on the side of more that was alike.
+        beside = max(0, sent.prompt_tokens - report.tokens_after)
+        cached = max(cached, _hit(saved.of(report.alike) + beside, terms))
+    cached = min(prompt, cached)
     if not sent.cache_write_tokens:
         return Usage(prompt, sent.completion_tokens, cached)
     plain = sent.prompt_tokens - sent.cached_tokens - sent.cache_write_tokens

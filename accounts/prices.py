@@ -115,7 +115,7 @@ class Prices:
 
     def _terms_of(self, asked: Asked) -> Terms:
         row = self._terms.of(asked.model or asked.answered, asked.upstream)
-        return Terms(row.read, row.minimum, row.granule, row.ttl_s)
+        return Terms(row.read, row.minimum, row.granule, row.ttl_s, row.write)
 
     def _look_up(self, asked: Asked) -> _Found:
         for entry in self._own:

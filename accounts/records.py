@@ -69,6 +69,8 @@ class Report:
             provider made it, and may have it in its cache.
         known_age_s: seconds since an earlier request sent what is known; 0 where nobody knows.
         shortened: the messages in which something was saved, in their order.
+        alike: of `tokens_before`, so many from the beginning on that another request began with in the
+            client's words, though messages that end there never came; 0 where none did.
     """
 
     team: str = ""
@@ -95,6 +97,7 @@ class Report:
     answer_tokens: int = 0
     known_age_s: float = 0.0
     shortened: tuple[Shortened, ...] = ()
+    alike: int = 0
 
     @property
     def tokens_saved(self) -> int:
@@ -120,6 +123,7 @@ class Report:
             cache="",
             prefix=(),
             shortened=(),
+            alike=0,
             stepped=stepped,
             tokens_after=self.tokens_before,
             known_after=self.known_before,

@@ -17,6 +17,7 @@ import msgspec
 from elision.accounts.records import Report
 from elision.policies.conditions import headers_met
 from elision.policies.model import Decision, Kind, Mode, Plan, Policy
+from elision.proxy.beginnings import Beginnings
 from elision.proxy.bodies import Body, deployment_of, endpoint_of, parse, splice
 from elision.proxy.carry import NotCarriedError
 from elision.proxy.errors import where
@@ -95,6 +96,7 @@ class PolicyRewriter:
         self._pipeline = pipeline
         self._ledger = ledger
         self._frozen = frozen
+        self._beginnings = Beginnings()
         self._log = logging.getLogger("elision.rewriter")
 
     def wants(self, ask: Ask) -> bool:
@@ -179,7 +181,8 @@ class PolicyRewriter:
         report = report_with(planned, recalled, settled, unknown, fates)
         words = (*given_back_words(back), *held.words, *taken.words)
         changed = bool(back or taken.made)
-        told = replace(report, prefix=(*report.prefix, *words), stepped=changed)
+        alike = self._beginnings.end(planned, settled)
+        told = replace(report, prefix=(*report.prefix, *words), stepped=changed, alike=alike)
         return _spliced(settled, told, planned.policy)
 
     async def _audited(self, planned: Planned, started: float) -> Rewrite:
