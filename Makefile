@@ -46,7 +46,7 @@ serve: $(VENV)/.demo ## start the proxy alone: make serve UPSTREAM=https://api.o
 	@exec $(BIN)/elision serve --upstream "$(UPSTREAM)" $(ARGS)
 
 .PHONY: test
-test: redis check ## install what the tests need, make check, run every test [ARGS="-k name"]
+test: redis chromium check ## install what the tests need, make check, run every test [ARGS="-k name"]
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: check
@@ -97,6 +97,19 @@ redis:
 	fi; \
 	echo "redis-server is not here and was not installed: the tests that need it will be skipped." >&2; \
 	echo "To run them: apt-get install redis-server (as root), or your system's own way." >&2
+
+# So do tests of pages where there is no Chromium; no browser is downloaded by other ways.
+.PHONY: chromium
+chromium:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing chromium for the tests of pages"; \
+	    apt-get -qq update </dev/null && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium \
+	        </dev/null >/dev/null && exit 0; \
+	fi; \
+	echo "chromium is not here and was not installed: the tests that need it will be skipped." >&2; \
+	echo "To run them: apt-get install chromium (as root), or your system's own way." >&2
 
 # Stamps: an installed step is not repeated until what it depends on changes.
 

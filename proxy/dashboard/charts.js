@@ -12,9 +12,22 @@ export class Panel {
     this.tools = make("div", { class: "push" });
     this.note = make("p", { class: "quiet small" }, note);
     this.body = make("div", { class: "body" });
-    const heading = make("h2", { id: `${id}-title` }, title);
-    this.title = heading;
-    this.element.replaceChildren(make("header", {}, heading, this.tools, this.note), this.body);
+    this.heading = make("h2", { id: `${id}-title` });
+    this.savers = [];
+    this.title = title;
+    this.element.replaceChildren(make("header", {}, this.heading, this.tools, this.note), this.body);
+  }
+
+  // What the panel is called, by its heading and by the buttons that save it.
+  set title(title) {
+    if (this.heading.textContent !== title) {
+      this.heading.textContent = title;
+      this.savers.forEach(([kind, button]) => button.setAttribute("aria-label", `Save “${title}” as ${kind}`));
+    }
+  }
+
+  get title() {
+    return this.heading.textContent;
   }
 
   // Shows other content.
@@ -25,9 +38,11 @@ export class Panel {
   // Adds buttons that save the table that `told` returns as a file.
   exports(name, told) {
     for (const [kind, write, type] of [["CSV", csv, "text/csv"], ["JSON", json, "application/json"]]) {
-      const label = `Save “${this.title.textContent}” as ${kind}`;
+      const label = `Save “${this.title}” as ${kind}`;
       const click = () => save(`elision-${name}.${kind.toLowerCase()}`, write(told()), type);
-      this.tools.append(make("button", { class: "plain", type: "button", "aria-label": label, onclick: click }, kind));
+      const button = make("button", { class: "plain", type: "button", "aria-label": label, onclick: click }, kind);
+      this.savers.push([kind, button]);
+      this.tools.append(button);
     }
     return this;
   }

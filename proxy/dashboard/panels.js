@@ -191,7 +191,7 @@ export class Groups {
   }
 
   show(rows, by) {
-    this.panel.title.textContent = `By ${PLURALS[by]}`;
+    this.panel.title = `By ${PLURALS[by]}`;
     const told = rows.map(({ labels, sums }) => [
       labels[0],
       sums.requests,
@@ -244,7 +244,7 @@ export class Bars {
     this.groups = groups.filter(([, entries]) => entries.length);
     const shown = this.groups.flatMap(([title, entries, format = whole]) => [
       title ? make("h3", {}, title) : null,
-      barsOf(title || this.panel.title.textContent, this.kind, entries, format),
+      barsOf(title || this.panel.title, this.kind, entries, format),
     ]);
     const empty = make("p", { class: "quiet" }, nothing);
     this.panel.put(...(shown.length ? shown.filter(Boolean) : [empty]));
@@ -362,7 +362,7 @@ export class Spending {
   }
 
   show({ month, teams }) {
-    this.panel.title.textContent = `Spending in ${month}`;
+    this.panel.title = `Spending in ${month}`;
     const usd = (value) => dollars(value * 1e9);
     this.table = {
       caption: `Spending by team in ${month}`,
