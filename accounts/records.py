@@ -141,8 +141,8 @@ class Report:
             pairs += [("team", self.team), ("policy", self.policy), ("mode", self.mode)]
         if self.policy and self.tokens_before:
             pairs += self._token_pairs(money)
-        lists = (("method", self.methods), ("segments", self.segments))
-        lists += (("cache", (self.cache,)), ("prefix", self.prefix), ("bypass", self.bypass))
+        lists = [("method", self.methods), ("segments", self.segments), ("cache", (self.cache,))]
+        lists += [("prefix", self.prefix), ("bypass", self.bypass)]
         pairs += [(name, ",".join(values)) for name, values in lists]
         return [(f"x-elision-{name}", _plain(value)) for name, value in pairs if value]
 
