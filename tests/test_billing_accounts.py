@@ -239,7 +239,7 @@ def record_of(report: Report, usage: Usage | None) -> RequestRecord:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in TALKS if name != "same document"])
+@pytest.mark.parametrize("name", list(TALKS))
 @pytest.mark.parametrize("model", MODELS)
 async def test_no_more_is_claimed_than_was_saved(machinery: Machinery, model: str, name: str) -> None:
     """For every provider's terms and sort of conversation, steps and cold caches among them.
@@ -307,12 +307,11 @@ async def test_an_original_that_is_sent_after_a_refusal_claims_nothing(machinery
     assert settled.money.saved < 0
 
 
-async def test_documents_ranked_by_each_question_are_the_exception(machinery: Machinery) -> None:
-    """Requests that begin alike within a message: the client's words would have been found by the cache.
-
-    The ledger knows messages, not their beginnings. docs/accounts.md names it; `balanced` has no such fault.
-    """
-    balanced = await held(machinery, TALKS["same document"], "gpt-5", "balanced")
-    assert balanced.too_much <= seams(balanced.records) + granules(RULES["gpt-5"], 1)
-    ranked = await held(machinery, TALKS["same document"], "gpt-5", "rag")
-    assert ranked.too_much > 0
+@pytest.mark.parametrize("preset", ["rag", "aggressive", "balanced"])
+@pytest.mark.parametrize("model", MODELS)
+async def test_a_document_that_the_cache_would_have_found_is_not_claimed(
+    machinery: Machinery, model: str, preset: str
+) -> None:
+    """The same one before ever other questions: ranked by each, it is found no more, and that is told."""
+    account = await held(machinery, TALKS["same document"], model, preset)
+    assert account.too_much <= seams(account.records) + granules(RULES[model], 1)

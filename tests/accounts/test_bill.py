@@ -243,3 +243,17 @@ def test_an_expected_prompt_is_read_as_far_as_it_is_known() -> None:
     assert as_sent(REPORT, WARM, discount=False) == Usage(2500, 0)
     assert as_sent(replace(REPORT, stepped=True), WARM, discount=True) == Usage(2500, 0)
     assert as_sent(replace(REPORT, known_age_s=301.0), WARM, discount=True) == Usage(2500, 0)
+
+
+def test_what_began_alike_in_the_client_s_words_would_have_been_read() -> None:
+    """By a provider that finds beginnings; not by one that takes a fee and keeps whole messages."""
+    report = replace(REPORT, alike=4000)
+    sent = Usage(2520, 5, 2110)
+    assert unshortened(sent, report, SAVED, WARM, discount=True).cached_tokens == 4020
+    fee = WARM._replace(write=1.25)
+    assert unshortened(sent, report, SAVED, fee, discount=True).cached_tokens == 3110
+    assert (
+        unshortened(replace(sent, cache_write_tokens=9), report, SAVED, WARM, discount=True).cached_tokens
+        == 3110
+    )
+    assert unshortened(sent, report, SAVED, WARM, discount=False).cached_tokens == 2110

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from elision.accounts.money import Basis, Money
-from elision.accounts.records import LONGEST_VALUE, Report
+from elision.accounts.records import LONGEST_VALUE, Report, Shortened
 
 REPORT = Report(
     team="search",
@@ -83,3 +83,12 @@ def test_a_withdrawn_rewrite_claims_no_saving() -> None:
     assert headers["x-elision-bypass"] == "deadline,upstream_400"
     assert "x-elision-method" not in headers
     assert "x-elision-cache" not in headers
+
+
+def test_a_withdrawn_rewrite_breaks_what_earlier_requests_had_sent_shortened() -> None:
+    """The original's beginning is not in the provider's cache, which holds the shortened one."""
+    known = replace(REPORT, known_before=800, known_after=300, shortened=(Shortened(0, 300, 500, 1, True),))
+    withdrawn = known.withdrawn("upstream_400")
+    assert withdrawn.stepped
+    assert (withdrawn.shortened, withdrawn.tokens_saved, withdrawn.known_after) == ((), 0, 800)
+    assert not REPORT.withdrawn("upstream_400").stepped

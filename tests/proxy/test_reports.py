@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from elision.accounts.records import Shortened
 from elision.compressors.base import Outcome
 from elision.policies.model import Decision, Endpoint, Mode, Policy, Use
 from elision.policies.telling import Telling
@@ -114,3 +115,15 @@ def test_a_request_that_is_not_looked_into_is_its_teams_all_the_same() -> None:
     off = replace(policy, mode=Mode.OFF)
     assert [report_unread("t", p, Mode.AUDIT, ()).mode for p in (policy, off)] == ["audit", "off"]
     assert report_unread("t", policy, None, ()).mode == "enforce"
+
+
+def test_where_something_was_saved_is_told_for_the_bill() -> None:
+    """By what stands before it, and whether an earlier request had sent it; and what answer came between."""
+    known = Entry(1, SHORTENED.changes, Figures((("context", 9, 5),), ("halve",)))
+    answer = Entry(1, (), Figures((("answer", 4, 4),)))
+    recalled, done = settled({0: known, 1: answer, 2: SHORTENED}, new={1, 2})
+    report = report_with(whole(), replace(recalled, age_s=120.0), done, (), ())
+    assert report.shortened == (Shortened(0, 5, 4, 3, known=True), Shortened(9, 5, 4, 1, known=False))
+    assert (report.known_before, report.known_after, report.answer_tokens) == (9, 5, 4)
+    assert (report.new_messages, report.known_age_s) == (2, 120.0)
+    assert report_without_plan("t", planned().policy, done, ()).shortened == report.shortened
