@@ -167,9 +167,13 @@ class CausalLM:
         named = (separator, getattr(config, "bos_token_id", None), getattr(config, "eos_token_id", None))
         return next((token for token in named if isinstance(token, int)), 0)
 
-    def count(self, text: str) -> int:
+    def count(self, text: str, *, marks: bool = False) -> int:
         """Return the number of tokens of a text; special-token literals count as plain text."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return len(self.encode(text, marks=marks))
+
+    def encode(self, text: str, *, marks: bool = False) -> list[int]:
+        """Return the tokens of a text; `marks`: with those that the tokenizer puts around one."""
+        return list(self._tokenizer.encode(text, add_special_tokens=marks).ids)
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the tokens of texts; special-token literals count as plain text."""
@@ -215,7 +219,7 @@ class CausalLM:
     def head(self, prefix: str) -> list[int]:
         """Return what stands before a text: BOS, and of a prefix the end, half of the window at most."""
         room = self.window // 2 - 1
-        ids = self._tokenizer.encode(prefix, add_special_tokens=False).ids if prefix and room > 0 else []
+        ids = self.encode(prefix) if prefix and room > 0 else []
         return [self.bos, *ids[-room:]]
 
     def surprisal_plain(self, text: str, prefix: str = "") -> Surprisal:
@@ -230,9 +234,9 @@ class CausalLM:
         chosen = torch.log_softmax(logits.double(), -1).gather(1, ids[0, len(head) :, None])[:, 0]
         return Surprisal(_offsets(item), -chosen.cpu().numpy())
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of some tokens, special tokens left out."""
-        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
+    def decode(self, ids: Sequence[int], *, marks: bool = False) -> str:
+        """Return the text of some tokens, special tokens left out unless `marks`."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=not marks)
 
     @cached_property
     def ends(self) -> frozenset[int]:

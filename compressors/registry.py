@@ -357,7 +357,12 @@ def _llmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> Comp
     from elision.compressors.llmlingua import NAME, LLMLingua, Options
 
     read = Options.read(options)
-    scorer = LLMLingua(resources.causal_lm(str(options["weights"])), read)
+    lm = resources.causal_lm(str(options["weights"]))
+    if options["profile"] == "compat":
+        from elision.compressors.llmlingua_compat import Compat, CompatOptions
+
+        return Compat(lm, resources.counters, CompatOptions.read(options))
+    scorer = LLMLingua(lm, read)
     return Extractive(NAME, scorer, resources.counters, Forced.read(options))
 
 
