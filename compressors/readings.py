@@ -50,7 +50,7 @@ class Reading:
     Attributes:
         ids: (T,) token ids.
         offsets: (T, 2) the characters of each.
-        chances: (T,) of each to be kept.
+        chances: (T,) of each to be kept; (T, 2) of a classifier with a second head.
     """
 
     ids: Ints
@@ -140,10 +140,14 @@ class Reader:
 
 
 def _gathered(tokens: int, chunks: Sequence[Chunk], rows: Iterator[NDArray[np.float32]]) -> Floats:
-    """Return (T,) what windows say of their own tokens, context and marks left out."""
-    keep = np.zeros(tokens)
-    for one, row in zip(chunks, rows, strict=False):
-        keep[one.fresh : one.last] = row[1 + one.fresh - one.first : 1 + one.last - one.first]
+    """Return (T, ...) what windows say of their own tokens, context and marks left out."""
+    said = [
+        row[1 + one.fresh - one.first : 1 + one.last - one.first]
+        for one, row in zip(chunks, rows, strict=False)
+    ]
+    keep = np.zeros((tokens, *(said[0].shape[1:] if said else ())))
+    for one, row in zip(chunks, said, strict=True):
+        keep[one.fresh : one.last] = row
     return keep
 
 

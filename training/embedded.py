@@ -2,9 +2,9 @@
 
 A recipe, run by `python -m elision.training.embedded` (docs/training.md has the whole command): it says
 which sets teach, how much of each, and with which options; the steps are other modules'. What it
-makes lies below `--out`: `training/`, with which a stopped run goes on, `embedded/`, which ships,
-and `log.txt`. Data that only measure are never read here; `elision eval` measures, and a second run
-with `--figures` puts its tables on the model card.
+makes lies below `--out`: `training/` and `grammar.jsonl`, with which a stopped run goes on,
+`embedded/`, which ships, and `log.txt`. Data that only measure are never read here; `elision eval`
+measures, and a second run with `--figures` puts its tables on the model card.
 """
 
 import argparse
@@ -13,30 +13,37 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from elision.compressors.blend import BLEND, Blend
-from elision.training import questions
+from elision.compressors.token_classifier import ONNX_FILE, read_vocabulary
+from elision.training import grammar, questions
 from elision.training.base import PACKAGED, resolve_base
 from elision.training.card import Origin, Told, card, read_figures
 from elision.training.export import export
-from elision.training.records import LabelledText
+from elision.training.records import LabelledText, read_records, write_records
+from elision.training.second_head import attach, teach
 from elision.training.trainer import Progress, TrainOptions, train
 
 LICENCE = "Apache-2.0"
-BLENDED = Blend(neighbour=0.5, repeat=0.7)
+BLENDED = Blend(neighbour=0.5, repeat=0.7, frame=0.2, frame_short=5.0, short=30.0, pieces=0.5)
 """Chosen on data that neither teach nor test: docs/training.md says which."""
-CARD, LOG, MODEL, TRAINING = "MODEL_CARD.md", "log.txt", "embedded", "training"
+CARD, LOG, MODEL, TRAINING, GRAMMAR = "MODEL_CARD.md", "log.txt", "embedded", "training", "grammar.jsonl"
 COVID_TAUGHT = slice(60, None)
 """Documents of COVID-QA that teach; the first 60 measure."""
 _FAIRY_SHARE = 2
+_GRAMMAR_SHARE = 2
 _SAY_EVERY = 25
 _MEASURES = ("survival", "unit_f1")
 _ORIGINS = {
     "nq_open": Origin("Natural Questions, open, with gold passages: the first 1,400", "CC BY-SA 3.0"),
     "fairytaleqa": Origin("FairytaleQA, every second section of its training split", "Apache-2.0"),
     "covid_qa": Origin("COVID-QA, documents from the 61st", "Apache-2.0; articles of CORD-19"),
+    grammar.SOURCE: Origin(
+        "of every second of these texts, the trees of spaCy's en_core_web_sm (MIT): the second head",
+        "as above",
+    ),
 }
 
 logger = logging.getLogger(__name__)
@@ -86,29 +93,61 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         texts = taught(told.data, told.fairy_tales, told.covid_qa)
         chosen = options(resolve_base(told.base), told.out / TRAINING, told.threads)
-        make(texts, chosen, told.out / MODEL, _told(told.notes), told.figures)
+        framed = frames(texts, told.out / GRAMMAR)
+        make(Taught(texts, framed), chosen, told.out / MODEL, _told(told.notes), told.figures)
     finally:
         handler.close()
 
 
-def make(
-    texts: Sequence[LabelledText], chosen: TrainOptions, out: Path, told: Told, runs: Sequence[Path]
-) -> None:
-    """Train, export, write the card.
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What teaches the two heads.
+
+    Attributes:
+        answers: which words somebody asks for; the encoder learns from these.
+        frames: how firmly words belong to their sentences' frames; the second head's.
+    """
+
+    answers: Sequence[LabelledText]
+    frames: Sequence[LabelledText]
+
+
+def frames(texts: Sequence[LabelledText], file: Path) -> list[LabelledText]:
+    """Have a parser label every second text, or read what it said when the file was written.
+
+    Raises: WeightsMissing if there is no parser, ConfigError if the file cannot be read.
+    """
+    if not file.is_file():
+        read = grammar.parsed(one.text for one in texts[::_GRAMMAR_SHARE])
+        labelled = (grammar.frame(text, tokens) for text, tokens in read)
+        count = write_records(file, [one for one in labelled if one is not None])
+        logger.info("%s: %d texts parsed", file, count)
+    return list(read_records(file))
+
+
+def make(lessons: Taught, chosen: TrainOptions, out: Path, told: Told, runs: Sequence[Path]) -> None:
+    """Train, export, fit the second head, write the card.
 
     Args:
-        texts: what teaches.
+        lessons: what teaches.
         chosen: how.
         out: the folder that ships; made anew if it is there.
         told: for the card.
         runs: folders of finished `elision eval` runs, for the card.
     """
+    texts = lessons.answers
     logger.info("%d texts, %d words", len(texts), sum(len(one.words) for one in texts))
     checkpoint = train(texts, chosen, _teller())
     shutil.rmtree(out, ignore_errors=True)
-    beside = {BLEND: json.dumps(asdict(BLENDED)) + "\n"}
-    manifest = export(checkpoint, out, licence=LICENCE, beside=beside)
-    (out / CARD).write_text(card(manifest, told, texts, chosen, _figures(runs)), "utf-8")
+
+    def finish(folder: Path) -> None:
+        graph = folder / ONNX_FILE
+        attach(graph, teach(graph, lessons.frames, read_vocabulary(folder), chosen.window))
+        (folder / BLEND).write_text(json.dumps(asdict(BLENDED)) + "\n", "utf-8")
+
+    manifest = export(checkpoint, out, licence=LICENCE, finish=finish)
+    every = (*texts, *lessons.frames)
+    (out / CARD).write_text(card(manifest, told, every, chosen, _figures(runs)), "utf-8")
     logger.info("%s: %d bytes", out, manifest.size)
     for name, file in manifest.files.items():
         logger.info("%s  %s", file.sha256, name)
@@ -127,7 +166,8 @@ def _told(notes: Path | None) -> Told:
     return Told(
         title="Elision's embedded scorer",
         summary=(
-            "Says of each token of an English text how likely it is part of what somebody will ask about. "
+            "Says of each token of an English text how likely it is part of what somebody will ask about, "
+            "and how firmly it belongs to its sentence's frame. "
             "Elision keeps the words that matter most by it when a prompt is shortened and nobody has "
             "chosen another method. It looks at no question."
         ),

@@ -8,7 +8,7 @@ the manifest; the conversion is `elision.compressors.onnx_classifier`'s.
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -28,7 +28,7 @@ def export(
     *,
     licence: str = "",
     keep_weights: bool = False,
-    beside: Mapping[str, str] | None = None,
+    finish: Callable[[Path], None] | None = None,
 ) -> Prepared:
     """Write a checkpoint as int8 ONNX, quantised per channel, with what reads texts for it.
 
@@ -37,7 +37,7 @@ def export(
         out: a folder that does not exist yet; it appears whole or not at all.
         licence: for the manifest, as an SPDX identifier.
         keep_weights: put the safetensors beside it, for a GPU.
-        beside: files to put there too, text by name.
+        finish: is given the folder before its sums are taken, to change the graph or put files there.
     Returns: the manifest, with size and SHA-256 of every file.
     Raises: ConfigError if `out` is there already or cannot be written, WeightsMissing if the
         checkpoint cannot be read or packages are absent.
@@ -54,9 +54,9 @@ def export(
             reading = [checkpoint / name for name in _READING if (checkpoint / name).is_file()]
             for path in (*reading, *weights):
                 shutil.copyfile(path, draft / path.name)
-            for name, text in (beside or {}).items():
-                (draft / name).write_text(text, "utf-8")
             export_onnx(draft, draft / ONNX_FILE, _silent)
+            if finish is not None:
+                finish(draft)
             if not keep_weights:
                 for path in weights:
                     (draft / path.name).unlink()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,46 +21,57 @@ OFFSETS = np.asarray([(0, 2), (3, 6), (7, 12), (12, 14), (14, 16), (17, 21)])
 CHANCES = np.asarray([0.1, 0.2, 0.8, 0.9, 0.7, 0.4])
 
 
-def plain(blend: Blend, read: list[tuple[str, list[float]]]) -> list[float]:
+Chances = list[tuple[float, float]]
+LIMITS = (1, 1, 100, 100, 30, 1)
+
+
+def chance_of(chances: list[float]) -> float:
+    """The chance of a word from those of its tokens."""
+    held = [min(max(chance, 1e-6), 1 - 1e-6) for chance in chances]
+    return 1 / (1 + math.exp(-sum(math.log(chance / (1 - chance)) for chance in held) / max(len(held), 1)))
+
+
+def plain(blend: Blend, read: list[tuple[str, Chances]]) -> list[float]:
     """The formula word by word, as its description has it."""
     scores = []
     for at, (word, chances) in enumerate(read):
-        if not chances:
-            scores.append(math.log(1e-6))
-            continue
-        held = [min(max(chance, 1e-6), 1 - 1e-6) for chance in chances]
-        odds = sum(math.log(chance / (1 - chance)) for chance in held) / len(held)
         mentions = min(sum(other == word for other, _ in read[: at + 1]), 4) if word[0].isupper() else 1
-        chance = 1 / (1 + math.exp(-odds))
-        scores.append(math.log(chance) - blend.repeat * math.log(mentions))
+        asked = math.log(chance_of([first for first, _ in chances])) - blend.repeat * math.log(mentions)
+        scores.append(asked if chances else math.log(1e-6))
+    weight = max(blend.frame, blend.frame_short * min(1, blend.short / len(read)) ** 4)
     found = []
-    for i, score in enumerate(scores):
+    for i, (score, (_, chances)) in enumerate(zip(scores, read, strict=True)):
         beside = max(scores[max(i - 1, 0) : i] + scores[i + 1 : i + 2], default=score)
-        found.append(score + blend.neighbour * max(beside - score, 0.0))
+        frame = math.log(chance_of([second for _, second in chances]))
+        frame -= blend.pieces * math.log(max(len(chances), 1))
+        found.append(score + blend.neighbour * max(beside - score, 0.0) + weight * frame)
     return found
 
 
 @given(
     read=st.lists(
-        st.tuples(st.sampled_from(("Fox", "Den", "oak")), st.lists(st.floats(0, 1), max_size=3)),
+        st.tuples(
+            st.sampled_from(("Fox", "Den", "oak")),
+            st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=3),
+        ),
         min_size=1,
         max_size=12,
     ),
-    numbers=st.tuples(*[st.floats(0, 1)] * 2),
+    numbers=st.tuples(*[st.floats(0, limit) for limit in LIMITS]),
 )
 def test_the_formula_is_its_plain_reading(
-    read: list[tuple[str, list[float]]], numbers: tuple[float, float]
+    read: list[tuple[str, Chances]], numbers: tuple[float, ...]
 ) -> None:
     """Fast and slow agree for any chances, words without a token among them."""
     text = " ".join(word for word, _ in read)
     places = [
         (4 * at + i, 4 * at + i + 1) for at, (_, chances) in enumerate(read) for i in range(len(chances))
     ]
-    chances = np.asarray([chance for _, of_word in read for chance in of_word])
+    chances = np.asarray([chance for _, of_word in read for chance in of_word]).reshape(-1, 2)
     found = Blend(*numbers).importance(
         text, words(text), np.asarray(places, np.int64).reshape(-1, 2), chances
     )
-    assert found == pytest.approx(plain(Blend(*numbers), read), abs=1e-9)
+    assert found == pytest.approx(plain(Blend(*numbers), read), abs=1e-6)
 
 
 def test_without_numbers_words_rank_as_their_tokens_say() -> None:
@@ -86,6 +98,24 @@ def test_what_was_named_before_counts_less() -> None:
     )
 
 
+def test_the_shorter_a_text_the_more_its_frame_counts() -> None:
+    """Up to `short` words all of it, at twice as many a sixteenth, and never less than `frame`."""
+    blend = Blend(frame=0.5, frame_short=16.0, short=4)
+    for count, weight in ((2, 16.0), (4, 16.0), (8, 1.0), (64, 0.5)):
+        bounds = np.asarray([(2 * at, 2 * at + 1) for at in range(count)])
+        chances = np.asarray([(1.0, 0.5)] * count)
+        found = blend.importance("a " * count, bounds, bounds, chances)
+        assert found == pytest.approx(np.full(count, weight * math.log(0.5)), abs=1e-5)
+
+
+def test_a_model_with_one_head_has_no_frame() -> None:
+    """The numbers for it change nothing then."""
+    with_it, without = (
+        blend.importance(TEXT, BOUNDS, OFFSETS, CHANCES) for blend in (Blend(frame=9.0, pieces=1.0), Blend())
+    )
+    assert with_it.tolist() == without.tolist()
+
+
 def test_tokens_between_words_count_for_none() -> None:
     """What a tokenizer makes of whitespace changes nothing; a word without a token goes last."""
     bounds = np.asarray([(0, 2), (4, 6), (8, 9)])
@@ -96,21 +126,23 @@ def test_tokens_between_words_count_for_none() -> None:
 
 
 def test_numbers_are_read_from_beside_the_weights(tmp_path: Path) -> None:
-    """No file means none of it; a file says both."""
-    assert Blend.read(tmp_path) == Blend(0.0, 0.0)
-    (tmp_path / BLEND).write_text('{"neighbour": 0.25, "repeat": 1}')
-    assert Blend.read(tmp_path) == Blend(0.25, 1.0)
-    assert Blend.read(tmp_path).label == "neighbour=0.25 repeat=1"
+    """No file means none of it; a file says all."""
+    assert Blend.read(tmp_path) == Blend()
+    (tmp_path / BLEND).write_text(json.dumps(asdict(Blend(0.25, 1.0, 2, 3, 30, 0.5))))
+    assert Blend.read(tmp_path) == Blend(0.25, 1.0, 2.0, 3.0, 30.0, 0.5)
+    told = "neighbour=0.25 repeat=1 frame=2 frame_short=3 short=30 pieces=0.5"
+    assert Blend.read(tmp_path).label == told
 
 
 @pytest.mark.parametrize(
     "told",
     [
         {},
-        {"neighbour": 0},
-        {"neighbour": 2, "repeat": 0},
-        {"neighbour": 0, "repeat": 0, "x": 1},
-        {"neighbour": "a", "repeat": 0},
+        {"neighbour": 0, "repeat": 0},
+        asdict(Blend(neighbour=2)),
+        asdict(Blend(frame=-1)),
+        asdict(Blend()) | {"x": 1},
+        asdict(Blend()) | {"neighbour": "a"},
         [],
     ],
 )

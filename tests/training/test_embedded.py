@@ -23,8 +23,17 @@ from elision.compressors.tokens import Counters
 from elision.compressors.units import words
 from elision.evaluation.survival import survives
 from elision.training.card import Told
-from elision.training.embedded import BLENDED, CARD, COVID_TAUGHT, make, options, taught
-from elision.training.records import LabelledText
+from elision.training.embedded import (
+    BLENDED,
+    CARD,
+    COVID_TAUGHT,
+    Taught,
+    frames,
+    make,
+    options,
+    taught,
+)
+from elision.training.records import LabelledText, write_records
 from fakes.passages import PASSAGES
 from fakes.tiny_classifier import save_tiny_bert
 
@@ -110,12 +119,30 @@ def test_the_recipe_makes_a_folder_that_scores(tmp_path: Path, one_thread: None)
     told = Told("Tried", "For a test.", "a tiny base", {}, "none", "")
     sums = []
     for _ in range(2):
-        make(texts, chosen, tmp_path / "embedded", told, [])
+        make(Taught(texts, texts), chosen, tmp_path / "embedded", told, [])
         sums.append(hashlib.sha256((tmp_path / "embedded/model.onnx").read_bytes()).hexdigest())
     assert sums[0] == sums[1]
     assert sums[0] in (tmp_path / "embedded" / CARD).read_text()
     units = Embedded(tmp_path / "embedded").score(["meeting of the council"], [""])[0]
     assert units.importance.shape == (4,)
+
+
+def test_what_the_parser_said_is_not_asked_again(tmp_path: Path) -> None:
+    """Written once, it is read from its file, parser or none."""
+    one = LabelledText("a fox ran", ((0, 1), (2, 5), (6, 9)), (0.5, 0.9, 1.0), "grammar")
+    write_records(tmp_path / "grammar.jsonl", [one])
+    assert frames([], tmp_path / "grammar.jsonl") == [one]
+
+
+@pytest.mark.parametrize("rate", [0.33, 0.5])
+def test_a_short_text_keeps_its_frame(rate: float) -> None:
+    """Of a sentence by itself subject and verb stay before what people would leave out."""
+    text = "Well, of course the old minister, you know, resigned rather suddenly late last night."
+    [outcome] = Extractive("tried", Embedded(SHIPPED), Counters()).compress(
+        [text], [Target(rate=rate, model="gpt-4o", protect=())]
+    )
+    assert {"minister,", "resigned"} <= set(outcome.text.split())
+    assert not {"Well,", "course", "rather"} & set(outcome.text.split())
 
 
 def test_only_what_may_teach_is_read(tmp_path: Path) -> None:

@@ -68,8 +68,13 @@ def test_weights_can_go_along(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_files_can_stand_beside_the_weights(checkpoint: Path, tmp_path: Path) -> None:
-    """They are in the manifest like all others."""
-    manifest = export(checkpoint, tmp_path / "out", beside={"blend.json": "{}"})
+    """They are in the manifest like all others, and so is what changes the graph."""
+
+    def finish(folder: Path) -> None:
+        assert (folder / "model.onnx").is_file()
+        (folder / "blend.json").write_text("{}")
+
+    manifest = export(checkpoint, tmp_path / "out", finish=finish)
     assert (tmp_path / "out" / "blend.json").read_text() == "{}"
     assert manifest.files["blend.json"].size == 2
 
