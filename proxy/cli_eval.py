@@ -39,7 +39,11 @@ Datasets = Annotated[
     list[str], typer.Argument(metavar="DATASET...", help="Data sets: NAME, below --data, or NAME=PATH.")
 ]
 Methods = Annotated[
-    list[str], typer.Option(metavar="M", help="Method, NAME or NAME:OPTION=VALUE,...; repeatable.")
+    list[str],
+    typer.Option(
+        metavar="M",
+        help="Method, NAME or NAME:OPTION=VALUE,...; @N behind it: of N items of each set; repeatable.",
+    ),
 ]
 Rates = Annotated[
     list[str] | None, typer.Option(metavar="R", help="Share of tokens to keep, or `people`; repeatable.")
