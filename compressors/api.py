@@ -6,24 +6,22 @@ with Elision's methods. What the methods of today cannot do is refused with a wo
 passed over. Source of names and results: llmlingua 0.2.2, `compress_prompt`.
 """
 
-import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import TypedDict
+from functools import cache, partial
 
 from elision.compressors.base import Job, Method, OptionValue, Outcome, Target
+from elision.compressors.document_prompts import perplexity, shortened_documents
 from elision.compressors.engine import Engine
 from elision.compressors.errors import BadOption
-from elision.compressors.extractive import Extractive
-from elision.compressors.registry import DEFAULT_METHOD
-from elision.compressors.units import words
-from elision.compressors.vocabulary import Wishes, read_arguments
+from elision.compressors.json_prompts import CompressedJson, compress_pairs
+from elision.compressors.prompts import CompressedPrompt, count, result_of, shortened_contexts
+from elision.compressors.recovery import Recovery
+from elision.compressors.registry import DEFAULT_METHOD, option_defaults
+from elision.compressors.structured import read_segments
+from elision.compressors.vocabulary import CAUSAL, Arguments, read_arguments
 
-_BETWEEN = "\n\n"
-_GPT4_DOLLARS = 0.06 / 1000
-"""What the reference reckons a saved token to be worth; its word, kept for its users."""
+_CAUSAL = ("llmlingua", "longllmlingua")
 
 
 def compress(  # noqa: PLR0913  the front door: every argument after the text is optional
@@ -79,19 +77,6 @@ def _shared() -> _TurnTaking:
     return _TurnTaking()
 
 
-class CompressedPrompt(TypedDict, total=False):
-    """What `PromptCompressor.compress_prompt` returns; the last only where it was asked for."""
-
-    compressed_prompt: str
-    compressed_prompt_list: list[str]
-    origin_tokens: int
-    compressed_tokens: int
-    ratio: str
-    rate: str
-    saving: str
-    fn_labeled_original_prompt: str
-
-
 class PromptCompressor:
     """Shortens contexts between an instruction and a question.
 
@@ -100,7 +85,8 @@ class PromptCompressor:
         device_map: accepted for the reference's sake; where a model runs is its engine's choice.
         use_llmlingua2: the method is `llmlingua2`, and, as in the reference, what comes back are
             the contexts without instruction and question.
-        method: another method; "": the default one.
+        method: another method; "": LongLLMLingua with the reference's defaults where an argument
+            asks for what only that and LLMLingua do, else the default method.
         options: of the method, beside those that `compress_prompt` takes.
         engine: to share weights with; None: an own one.
     Raises: BadOption for what cannot be configured here.
@@ -124,7 +110,7 @@ class PromptCompressor:
             raise BadOption("use_llmlingua2 says the method already; leave out `method`")
         self.device_map = device_map
         self._is_bare = use_llmlingua2
-        self._method = "llmlingua2" if use_llmlingua2 else method or DEFAULT_METHOD
+        self._method = "llmlingua2" if use_llmlingua2 else method
         self._options = {**({"weights": model_name} if model_name else {}), **(options or {})}
         self._engine = engine or Engine()
 
@@ -135,157 +121,101 @@ class PromptCompressor:
             context: one, or several that are ranked against one another.
             arguments: `instruction`, `question`, `rate` (share of tokens to keep), `target_token`
                 (tokens of the contexts to keep, in its place), `use_context_level_filter`,
-                `context_level_rate`, `context_level_target_token`, `target_context`,
-                `force_context_ids`, `force_context_number`, `use_token_level_filter`,
-                `concate_question`, `return_word_label`, `word_sep`, `label_sep`; options of the
-                method (`force_tokens`, `force_reserve_digit`, `drop_consecutive`, ...); and `ratio`,
-                the old name of 1 - `rate`.
+                `use_token_level_filter`, `force_context_ids`, `force_context_number`,
+                `concate_question`, `return_word_label`, `word_sep`, `label_sep`; `context_segs`,
+                `context_segs_rate`, `context_segs_compress`, `strict_preserve_uncompressed`;
+                LLMLingua-2's `context_level_rate`, `context_level_target_token`, `target_context`;
+                LongLLMLingua's (`elision.compressors.vocabulary.CAUSAL`) and `add_instruction`;
+                options of the method (`force_tokens`, `force_reserve_digit`, `drop_consecutive`, ...);
+                and `ratio`, the old name of 1 - `rate`.
         Raises: BadOption for an argument that is unknown or not possible here, WeightsMissing.
         """
         contexts = [context] if isinstance(context, str) else list(context)
-        wishes, options = read_arguments(arguments)
-        prompt = _Prompt(self._engine, method_of(self._method, {**self._options, **options}), wishes)
-        return prompt.compressed(contexts, alone=self._is_bare)
+        told = read_arguments(arguments)
+        segments = told.wishes.segments
+        if segments and ["".join(part.text for part in own) for own in segments] != contexts:
+            raise BadOption("context_segs must be the contexts' parts: joined they are not what context is")
+        if self._reads_documents(told):
+            told.check_causal()
+            shortened = shortened_documents(self._engine, self._causal_method(told), told.wishes, contexts)
+        else:
+            told.check_others(self._method or DEFAULT_METHOD)
+            name = self._method or DEFAULT_METHOD
+            chosen = method_of(name, {**self._options, **told.options_for(option_defaults(name))})
+            shortened = shortened_contexts(self._engine, chosen, told.wishes, contexts, alone=self._is_bare)
+        return result_of(self._engine, told.wishes, contexts, shortened, alone=self._is_bare)
 
+    def structured_compress_prompt(
+        self, context: str | Sequence[str], **arguments: object
+    ) -> CompressedPrompt:
+        """Shorten contexts whose parts say by tags how far they go.
 
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    """One call of `compress_prompt`."""
+        `<llmlingua, rate=0.4>...</llmlingua>`, `<llmlingua, compress=False>...</llmlingua>`; what has
+        no rate of its own has that of the prompt.
 
-    engine: Engine
-    method: Method
-    wishes: Wishes
-
-    def compressed(self, contexts: Sequence[str], *, alone: bool) -> CompressedPrompt:
-        """Return the result; `alone`: of the contexts, without instruction and question."""
-        wishes = self.wishes
-        lengths = [self._count(context) for context in contexts]
-        around = 0 if alone else self._count(wishes.instruction) + self._asked()
-        budget = self._budget(sum(lengths), around)
-        kept = self._kept(contexts, lengths, budget)
-        outcomes = self._shortened(contexts, lengths, kept, budget)
-        texts = [outcomes[at].text for at in kept]
-        parts = [part for part in texts if part.strip()]
-        before = sum(lengths)
-        after = sum(outcomes[at].tokens_after for at in kept)
-        prompt = _BETWEEN.join(parts)
-        if not alone:
-            asked = wishes.question if wishes.concate_question else ""
-            prompt = _BETWEEN.join(part for part in (wishes.instruction, prompt, asked) if part.strip())
-            whole = _BETWEEN.join((wishes.instruction, *contexts, wishes.question)).strip()
-            before, after = self._count(whole), self._count(prompt)
-        result = CompressedPrompt(
-            compressed_prompt=prompt,
-            compressed_prompt_list=texts,
-            origin_tokens=before,
-            compressed_tokens=after,
-            ratio=f"{before / after if after else 1:.1f}x",
-            rate=f"{after / before * 100 if before else 100:.1f}%",
-            saving=f", Saving ${(before - after) * _GPT4_DOLLARS:.1f} in GPT-4.",
-        )
-        if wishes.return_word_label:
-            result["fn_labeled_original_prompt"] = self._labels(contexts, outcomes)
-        return result
-
-    def _asked(self) -> int:
-        return self._count(self.wishes.question) if self.wishes.concate_question else 0
-
-    def _count(self, text: str) -> int:
-        return self.engine.counters.counter_for("gpt-3.5-turbo").count(text)
-
-    def _budget(self, total: int, around: int) -> int:
-        """Return how many tokens all contexts together may keep."""
-        if self.wishes.target_token > 0:
-            return min(int(self.wishes.target_token), total)
-        budget = int(self.wishes.rate * (total + around) + 1e-9) - around
-        if budget < 1 <= total:
-            raise BadOption(
-                f"rate={self.wishes.rate} leaves nothing for the contexts: instruction and question have "
-                f"{around} of {total + around} tokens; give a higher rate or a target_token"
-            )
-        return min(budget, total)
-
-    def _kept(self, contexts: Sequence[str], lengths: Sequence[int], budget: int) -> list[int]:
-        """Return the contexts that stay: the best by the mean importance of their units, ties earlier first.
-
-        How many: by the first that is given of `force_context_number`, `target_context`,
-        `context_level_target_token`, `context_level_rate`; without any, tokens half way between all
-        and the budget (of a rate), or twice the budget (of a target), as in the reference.
+        Args:
+            arguments: as `compress_prompt` takes them, but for segments.
+        Raises: BadOption for a tag that is wrong, and as `compress_prompt`.
         """
-        wishes, everything = self.wishes, list(range(len(contexts)))
-        if len(contexts) < 2 or not wishes.use_context_level_filter:
-            return everything
-        share = self._share(sum(lengths), budget, len(contexts))
-        if share >= 1:
-            return everything
-        scores = self._scores(contexts)
-        if scores is None:
-            return everything
-        forced = {at for at in wishes.force_context_ids if 0 <= at < len(contexts)}
-        ranked = sorted(everything, key=lambda at: (at not in forced, -scores[at], at))
-        return sorted(ranked[: max(math.ceil(share * len(contexts) - 1e-9), len(forced), 1)])
+        tagged = [context] if isinstance(context, str) else list(context)
+        segments = [read_segments(text) for text in tagged]
+        texts = ["".join(part.text for part in own) for own in segments]
+        rate = read_arguments(arguments).wishes.rate
+        rates = [[rate if part.rate is None else part.rate for part in own] for own in segments]
+        parts = [[part.text for part in own] for own in segments]
+        return self.compress_prompt(texts, **arguments, context_segs=parts, context_segs_rate=rates)
 
-    def _share(self, total: int, budget: int, count: int) -> float:
-        wishes = self.wishes
-        if wishes.force_context_number is not None:
-            return wishes.force_context_number / count
-        if wishes.target_context >= 0:
-            return wishes.target_context / count
-        if wishes.context_level_target_token >= 0:
-            return wishes.context_level_target_token / max(total, 1)
-        if wishes.context_level_rate < 1:
-            return wishes.context_level_rate
-        whole = wishes.use_token_level_filter
-        if wishes.target_token > 0:
-            return budget * (2 if whole else 1) / max(total, 1)
-        return (wishes.rate + 1) / 2 if whole else wishes.rate
+    def compress_json(
+        self,
+        json_data: Mapping[str, object],
+        json_config: Mapping[str, Mapping[str, object]] | None = None,
+        **arguments: object,
+    ) -> CompressedJson:
+        """Shorten the strings among an object's values; keys, numbers and structure stay.
 
-    def _scores(self, contexts: Sequence[str]) -> list[float] | None:
-        """Return each context's mean importance, None where the method gives no scores."""
-        compressor = self.engine.compressor(self.method)
-        if not isinstance(compressor, Extractive):
-            if self._is_filter_asked():
-                raise BadOption(
-                    f"{self.method.name} ranks no contexts: give none of the context-level arguments"
-                )
-            return None
-        scored = compressor.scorer.score(list(contexts), [self.wishes.question] * len(contexts))
-        return [float(units.importance.mean()) if len(units.importance) else -math.inf for units in scored]
+        Args:
+            json_data: an object.
+            json_config: by key `rate`, `compress`, `value_type`, `pair_remove`
+                (`elision.compressors.json_prompts`); keys that are not named are compressed.
+            arguments: as `compress_prompt` takes them.
+        Raises: BadOption, WeightsMissing.
+        """
+        tokens = partial(count, self._engine)
+        return compress_pairs(json_data, json_config or {}, arguments, self.compress_prompt, tokens)
 
-    def _is_filter_asked(self) -> bool:
-        names = (
-            "force_context_number",
-            "target_context",
-            "context_level_target_token",
-            "context_level_rate",
-            "force_context_ids",
-        )
-        default = Wishes()
-        return any(getattr(self.wishes, name) != getattr(default, name) for name in names)
+    def recover(self, original_prompt: str, compressed_prompt: str, response: str) -> str:
+        """Return an answer with what it quotes of a shortened prompt in the words of the original."""
+        return Recovery(original_prompt, compressed_prompt).recover(response).text
 
-    def _shortened(
-        self, contexts: Sequence[str], lengths: Sequence[int], kept: Sequence[int], budget: int
-    ) -> dict[int, Outcome]:
-        """Shorten what stays, all of it at the rate that makes the whole keep the budget."""
-        total = sum(lengths[at] for at in kept)
-        rate = min(budget / total, 1.0) if total and self.wishes.use_token_level_filter else 1.0
-        target = Target(rate=rate, model="gpt-3.5-turbo", question=self.wishes.question)
-        jobs = [Job(contexts[at], self.method, target) for at in kept]
-        return dict(zip(kept, self.engine.run(jobs), strict=True))
+    def get_ppl(
+        self,
+        text: str,
+        granularity: str = "sentence",
+        condition_mode: str = "none",
+        condition_pos_id: int = 0,
+    ) -> float | list[float]:
+        """Return how surprising a text is to LLMLingua's model, in nats a token.
 
-    def _labels(self, contexts: Sequence[str], outcomes: Mapping[int, Outcome]) -> str:
-        """Return the words of all contexts, each with 1 where it was kept and 0 where not."""
-        wishes = self.wishes
-        labelled: list[str] = []
-        for at, context in enumerate(contexts):
-            outcome = outcomes.get(at)
-            if outcome is not None and not outcome.kept and outcome.text != context:
-                raise BadOption(
-                    f"{outcome.method} rewrites a text rather than choosing words: no word labels"
-                )
-            whole = outcome is not None and not outcome.kept
-            spans = outcome.kept if outcome is not None else ()
-            for start, end in words(context).tolist():
-                keeps = whole or any(span.start <= start and end <= span.end for span in spans)
-                labelled.append(f"{context[start:end]}{wishes.label_sep}{int(keeps)}")
-        return wishes.word_sep.join(labelled)
+        Args:
+            granularity: `sentence`: the mean; `token`: of each token but the first.
+            condition_mode: `none`; `after`, `before`: of the tokens from `condition_pos_id` on, or up to it.
+        Raises: BadOption, WeightsMissing.
+        """
+        weights = {name: value for name, value in self._options.items() if name == "weights"}
+        method = method_of("longllmlingua", weights)
+        return perplexity(self._engine, method, text, (granularity, condition_mode, condition_pos_id))
+
+    def _reads_documents(self, told: Arguments) -> bool:
+        """Whether LLMLingua's or LongLLMLingua's way of shortening several documents is asked for."""
+        if self._method in _CAUSAL:
+            return "profile" not in self._options
+        return not self._method and told.asks_causal
+
+    def _causal_method(self, told: Arguments) -> Method:
+        """Return LongLLMLingua as it is asked for: by the reference's defaults where no method was named."""
+        filters = ("use_context_level_filter", "use_token_level_filter")
+        wishes = {name: getattr(told.wishes, name) for name in filters}
+        options = told.options_for(option_defaults("longllmlingua"))
+        given = {**self._options, **wishes, **options, **told.causal}
+        defaults = {} if self._method == "longllmlingua" else dict(CAUSAL)
+        return method_of("longllmlingua", {**defaults, **given})

@@ -134,6 +134,11 @@ class LongLLMLingua:
     def fingerprint(self) -> str:
         return self._selector.fingerprint
 
+    @property
+    def lm(self) -> CausalLM:
+        """What ranks documents and reads words."""
+        return self._lm
+
     def compress(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Outcome]:
         """Shorten each text, whose documents `elision.compressors.documents` finds."""
         return self.shorten([Asked(text, target) for text, target in zip(texts, targets, strict=True)])

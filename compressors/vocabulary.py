@@ -1,10 +1,10 @@
 """The arguments of `compress_prompt`, by the names that LLMLingua's users know; checked.
 
-This module knows which of them do something here, which are options of a method, and which belong
-to methods that Elision does not have; it compresses nothing. Source: llmlingua 0.2.2.
+This module knows which of them say something of a whole prompt, which are options of a method, and
+which belong to some methods only; it compresses nothing. Source: llmlingua 0.2.2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from elision.compressors.base import OptionValue
@@ -13,7 +13,12 @@ from elision.compressors.errors import BadOption, nearest
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """The arguments of `compress_prompt` that do something, with the reference's defaults."""
+    """The arguments of `compress_prompt` about the prompt, with the reference's defaults.
+
+    Attributes:
+        segments: `context_segs` with what `context_segs_rate` and `context_segs_compress` say of
+            them; () where they are not given.
+    """
 
     instruction: str = ""
     question: str = ""
@@ -27,71 +32,131 @@ class Wishes:
     force_context_ids: Sequence[int] = ()
     force_context_number: int | None = None
     concate_question: bool = True
+    add_instruction: bool = False
+    strict_preserve_uncompressed: bool = True
     return_word_label: bool = False
     word_sep: str = "\t\t|\t\t"
     label_sep: str = " "
+    segments: "tuple[tuple[Segment, ...], ...]" = ()
 
 
-_OF_THE_METHOD = (
-    "token_to_word",
-    "force_tokens",
-    "force_reserve_digit",
-    "drop_consecutive",
-    "chunk_end_tokens",
-)
-"""Arguments that are options of a method."""
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a context; the parts of a context concatenate to it.
 
-_WITHOUT_EFFECT = ("add_instruction",)
-"""Counts in the reference only together with `condition_in_question`."""
+    Attributes:
+        rate: share of tokens to keep; 1: it stays as it is. None: as the whole prompt's.
+    """
 
-_LATER: Mapping[str, object] = {
+    text: str
+    rate: float | None = None
+
+
+CAUSAL: Mapping[str, OptionValue] = {
     "iterative_size": 200,
     "use_sentence_level_filter": False,
     "keep_split": False,
     "keep_first_sentence": 0,
     "keep_last_sentence": 0,
     "keep_sentence_number": 0,
-    "high_priority_bonus": 100,
+    "high_priority_bonus": 100.0,
     "context_budget": "+100",
     "token_budget_ratio": 1.4,
     "condition_in_question": "none",
     "reorder_context": "original",
-    "dynamic_context_compression_ratio": 0,
+    "dynamic_context_compression_ratio": 0.0,
     "condition_compare": False,
     "rank_method": "llmlingua",
-    "context_segs": None,
-    "context_segs_rate": None,
-    "context_segs_compress": None,
-    "strict_preserve_uncompressed": True,
 }
-"""Arguments of LLMLingua and LongLLMLingua, which do not exist here yet, with what asks for nothing."""
+"""Arguments of LLMLingua and LongLLMLingua, with the reference's defaults; options of `longllmlingua`."""
+
+_OF_THE_METHOD: Mapping[str, OptionValue] = {
+    "token_to_word": "mean",
+    "force_tokens": (),
+    "force_reserve_digit": False,
+    "drop_consecutive": False,
+    "chunk_end_tokens": (".", "\n"),
+}
+"""Arguments that are options of a method, with the reference's defaults."""
+
+_SEGMENTS = ("context_segs", "context_segs_rate", "context_segs_compress")
+_OF_LLMLINGUA2 = ("target_context", "context_level_rate", "context_level_target_token")
+_RANKS = ("llmlingua", "longllmlingua", "bm25")
 
 
-def read_arguments(arguments: Mapping[str, object]) -> tuple[Wishes, dict[str, OptionValue]]:
-    """Sort arguments into what is done here and options of the method.
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """Arguments, sorted.
 
-    Raises: BadOption for what is unknown, of a wrong type, or asks for a method that is not there.
+    Attributes:
+        wishes: about the prompt.
+        options: of any method.
+        causal: those of LLMLingua and LongLLMLingua, as they were given.
+
+    """
+
+    wishes: Wishes
+    options: dict[str, OptionValue]
+    causal: dict[str, OptionValue]
+
+    @property
+    def asks_causal(self) -> bool:
+        """Whether something is asked for that only LLMLingua and LongLLMLingua do."""
+        return any(value != CAUSAL[name] for name, value in self.causal.items())
+
+    def options_for(self, known: Collection[str]) -> dict[str, OptionValue]:
+        """Return the options of a method that has these, without defaults of those that it has not."""
+        return {
+            name: value
+            for name, value in self.options.items()
+            if name in known or value != _OF_THE_METHOD[name]
+        }
+
+    def check_causal(self) -> None:
+        """Refuse what only LLMLingua-2 does. Raises: BadOption."""
+        default = Wishes()
+        for name in _OF_LLMLINGUA2:
+            if getattr(self.wishes, name) != getattr(default, name):
+                raise BadOption(
+                    f"{name} belongs to LLMLingua-2; with LLMLingua and LongLLMLingua say "
+                    "context_budget, or force_context_number"
+                )
+
+    def check_others(self, method: str) -> None:
+        """Refuse what only LLMLingua and LongLLMLingua do. Raises: BadOption."""
+        for name, value in self.causal.items():
+            if value != CAUSAL[name]:
+                raise BadOption(
+                    f"{name}={value!r} belongs to LLMLingua and LongLLMLingua, not to {method}: make "
+                    f"PromptCompressor(method='longllmlingua'), or give {name}={CAUSAL[name]!r}"
+                )
+
+
+def read_arguments(arguments: Mapping[str, object]) -> Arguments:
+    """Sort arguments into what is said of the prompt and options of methods.
+
+    Raises: BadOption for what is unknown or of a wrong type.
     """
     given = dict(arguments)
     if "ratio" in given:
         old = given.pop("ratio")
         given["rate"] = 1 - old if isinstance(old, int | float) else old
-    known = {field.name for field in fields(Wishes)}
-    wishes = {name: value for name, value in given.items() if name in known}
+    told = [given.pop(name, None) for name in _SEGMENTS]
+    known = {field.name for field in fields(Wishes)} - {"segments"}
+    wishes: dict[str, object] = {name: value for name, value in given.items() if name in known}
     options: dict[str, OptionValue] = {}
+    causal: dict[str, OptionValue] = {}
     for name, value in given.items():
         if name in _OF_THE_METHOD:
             options[name] = _option(name, value)
-        elif name in _LATER:
-            if value != _LATER[name]:
-                raise BadOption(
-                    f"{name}={value!r} belongs to LLMLingua or LongLLMLingua, which Elision does not have "
-                    f"yet; leave it out, or give {name}={_LATER[name]!r}"
-                )
-        elif name not in known and name not in _WITHOUT_EFFECT:
-            every = (*known, *_OF_THE_METHOD, *_LATER, *_WITHOUT_EFFECT)
+        elif name in CAUSAL:
+            causal[name] = _causal(name, value)
+        elif name not in known:
+            every = (*known, *_OF_THE_METHOD, *CAUSAL, *_SEGMENTS, "ratio")
             raise BadOption(f"compress_prompt has no argument {name!r}{nearest(name, every)}")
-    return _checked(wishes), options
+    if any(one is not None for one in told):
+        wishes["segments"] = _segments(*told)
+    return Arguments(_checked(wishes), options, causal)
 
 
 def _option(name: str, value: object) -> OptionValue:
@@ -102,26 +167,79 @@ def _option(name: str, value: object) -> OptionValue:
     raise BadOption(f"{name} must be a word, a number or a list of words, not {value!r}")
 
 
+def _causal(name: str, value: object) -> OptionValue:
+    """Return an argument of LLMLingua's as an option of the method's."""
+    default = CAUSAL[name]
+    if type(value) is int and isinstance(default, float):
+        value = float(value)
+    if name == "context_budget" and value is None:
+        value = default
+    if type(value) is not type(default):
+        raise BadOption(f"{name} must be {type(default).__name__}, not {value!r}")
+    if name == "rank_method" and value not in _RANKS:
+        raise BadOption(f"rank_method cannot be {value!r} here; known: {', '.join(_RANKS)}")
+    return value  # type: ignore[return-value]  # it is of its default's type
+
+
+def _segments(texts: object, rates: object, compress: object) -> tuple[tuple[Segment, ...], ...]:
+    """Read the three lists of lists that name segments."""
+    told = [texts, rates, compress]
+    if not _is_nested(texts, str):
+        raise BadOption("context_segs must be a list of lists of strings, one list for each context")
+    for name, value, kind in ((_SEGMENTS[1], rates, float), (_SEGMENTS[2], compress, bool)):
+        if value is not None and not _is_nested(value, kind, like=texts):
+            raise BadOption(f"{name} must be lists as long as those of context_segs, of {kind.__name__}")
+    found: list[tuple[Segment, ...]] = []
+    for at, segments in enumerate(told[0]):  # type: ignore[arg-type]  # checked above
+        own = []
+        for number, text in enumerate(segments):
+            rate = None if rates is None else float(rates[at][number])  # type: ignore[index]
+            stays = compress is not None and not compress[at][number]  # type: ignore[index]
+            if rate is not None and not 0 <= rate <= 1:
+                raise BadOption(f"context_segs_rate must be in [0, 1], not {rate}")
+            own.append(Segment(text, 1.0 if stays else rate))
+        found.append(tuple(own))
+    return tuple(found)
+
+
+def _is_nested(value: object, kind: type, like: object = None) -> bool:
+    """Whether a value is lists of lists of a type, of the same lengths as another's."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return False
+    kinds = (int, float) if kind is float else (kind,)
+    for own in value:
+        if (
+            not isinstance(own, Sequence)
+            or isinstance(own, str)
+            or not all(isinstance(x, kinds) for x in own)
+        ):
+            return False
+    return like is None or [len(own) for own in value] == [len(own) for own in like]  # type: ignore[attr-defined]
+
+
 def _checked(given: Mapping[str, object]) -> Wishes:
     """Return wishes whose values are of the types that they should be."""
     defaults = Wishes()
     for name, value in given.items():
-        default = getattr(defaults, name)
-        if name == "force_context_ids":
-            is_right = value is None or (
-                isinstance(value, Sequence) and all(isinstance(item, int) for item in value)
-            )
-        elif name == "force_context_number":
-            is_right = value is None or (isinstance(value, int) and value >= 0)
-        elif isinstance(default, bool | str):
-            is_right = isinstance(value, type(default))
-        else:
-            is_right = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_right:
+        if not _is_right(name, value, getattr(defaults, name)):
             raise BadOption(f"{name} cannot be {value!r}")
     wishes = Wishes(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     if not 0 < wishes.rate <= 1:
         raise BadOption(f"rate must be in (0, 1], not {wishes.rate}")
     if not 0 < wishes.context_level_rate <= 1:
         raise BadOption(f"context_level_rate must be in (0, 1], not {wishes.context_level_rate}")
+    if wishes.segments and wishes.target_token > 0:
+        raise BadOption("target_token and context_segs say how much stays, each otherwise; give one of them")
     return wishes
+
+
+def _is_right(name: str, value: object, default: object) -> bool:
+    if name == "force_context_ids":
+        return value is None or (isinstance(value, Sequence) and all(isinstance(item, int) for item in value))
+    if name == "force_context_number":
+        return value is None or (isinstance(value, int) and value >= 0)
+    if name == "segments":
+        return True
+    if isinstance(default, bool | str):
+        return isinstance(value, type(default))
+    return isinstance(value, int | float) and not isinstance(value, bool)
