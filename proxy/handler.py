@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # without policies nothing of what applies them is loaded
 
 _REJECTED = frozenset((400, 422))
 """Statuses that a rewritten body may have caused; the original is then sent once instead."""
+_ERRORS = 400
+"""Answers with a status from here on are not billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ class Exchange:
             return []
         overhead = f"{self.overhead_ms:.2f}"
         pairs = [("x-elision-request-id", self.request_id), ("x-elision-overhead-ms", overhead)]
-        return pairs + self.report.headers(self.pricing.estimate(self.report, self.upstream))
+        is_billed = self.status < _ERRORS
+        money = self.pricing.estimate(self.report, self.upstream) if is_billed else None
+        return pairs + self.report.headers(money)
 
 
 class Handler:

@@ -17,15 +17,16 @@ import pytest
 from elision.accounts.money import Basis
 from elision.accounts.prices import Prices
 from elision.accounts.pricing import Priced
-from elision.accounts.records import Report, RequestRecord
+from elision.accounts.records import Report, RequestRecord, Shortened
 from elision.accounts.usage import Answered, Usage
 from elision.config.accounts import PriceEntry
 from elision.proxy.policy_source import load_preset
-from elision.proxy.rewriter import Rewriter
+from elision.proxy.rewriter import Ask, Rewrite, Rewriter
 from fakes.author import Author
 from fakes.billed import ASK, Event, Machinery, World, body_of, nothing
 from fakes.billing_upstream import BillingUpstream, usage_of
 from fakes.prefix_cache import Bill, Provider, Rules, provider_rules
+from fakes.raw_upstream import RawUpstream, always, answer
 from fakes.running import proxy, raw_exchange, request_bytes
 from fakes.talks import (
     Talk,
@@ -145,7 +146,9 @@ async def served(
             body = json.loads(body_of(talk, sent, model)) | {"stream": number % 2 == 1}
             headers = [("Authorization", key), ("Content-Type", "application/json"), ("Connection", "close")]
             data = request_bytes("POST", "/v1/chat/completions", headers, json.dumps(body).encode())
-            assert (await raw_exchange(running.port, data)).status == 200
+            came = await raw_exchange(running.port, data)
+            assert came.status == 200
+            assert came.value("x-elision-cost-basis") == ("estimate" if rewriter else "")
         records = running.records
     assert len(records) == len(talk.requests)
     return records
@@ -315,3 +318,40 @@ async def test_a_document_that_the_cache_would_have_found_is_not_claimed(
     """The same one before ever other questions: ranked by each, it is found no more, and that is told."""
     account = await held(machinery, TALKS["same document"], model, preset)
     assert account.too_much <= seams(account.records) + granules(RULES[model], 1)
+
+
+class Halved:
+    """A rewriter that says that it has halved a prompt."""
+
+    def wants(self, ask: Ask) -> bool:
+        return True
+
+    def unread(self, ask: Ask, *reasons: str) -> Report:
+        return Report(team=ask.team, bypass=reasons)
+
+    async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
+        new = Shortened(0, 500, 500, 1, known=False)
+        report = Report(
+            policy="p@1",
+            mode="enforce",
+            model="gpt-5",
+            tokens_before=1000,
+            tokens_after=500,
+            shortened=(new,),
+        )
+        return Rewrite(body, True, report)
+
+
+@pytest.mark.parametrize("status", [200, 429, 500])
+async def test_an_error_claims_nothing_in_headers_and_records(status: int) -> None:
+    """It is not billed, though it came to the upstream shortened."""
+    told = answer(b'{"error": {}}', f"HTTP/1.1 {status} Such\r\nContent-Type: application/json\r\n")
+    async with RawUpstream(lambda _: always(told)) as upstream:
+        async with proxy(upstream.url, Halved(), pricing=priced()) as running:
+            data = request_bytes("POST", "/v1/chat/completions", [("Connection", "close")], b"{}")
+            headers = await raw_exchange(running.port, data)
+        [record] = running.records
+    is_billed = status == 200
+    assert headers.value("x-elision-cost-saved-usd") == ("0.010000000" if is_billed else "")
+    assert record.tokens_saved == (500 if is_billed else 0)
+    assert (record.money is not None) == is_billed

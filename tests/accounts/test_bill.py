@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 from genai_prices import Usage as TheirUsage
 from genai_prices import calc_price
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elision.accounts.bill import (
@@ -33,6 +33,8 @@ TARIFF = Tariff(((0, RATES),))
 TIERED = Tariff(((0, RATES), (1000, Rates(*(2 * rate for rate in RATES)))))
 WARM = Terms(0.1, 1024, 1, 300.0)
 ROUNDED = WARM._replace(granule=128)
+
+PRICES = Prices()
 
 KNOWN = Shortened(ahead=100, after=2000, saved=1000, left=3, known=True)
 NEW = Shortened(ahead=2100, after=400, saved=600, left=1, known=False)
@@ -82,6 +84,7 @@ def test_nano_dollars_are_rounded_half_up(atto: int, nano: int) -> None:
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-5.6", "claude-sonnet-4-5", "gemini-2.5-pro", "gpt-4"])
+@settings(deadline=None)
 @given(
     prompt=st.integers(0, 600_000),
     shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
@@ -97,7 +100,7 @@ def test_bills_are_those_of_genai_prices(
     usage = TheirUsage(
         input_tokens=prompt, output_tokens=answer, cache_read_tokens=read, cache_write_tokens=written
     )
-    offer = Prices().of(Asked(model), at)
+    offer = PRICES.of(Asked(model), at)
     assert offer is not None
     theirs = calc_price(usage, model, genai_request_timestamp=datetime.fromtimestamp(at, UTC)).total_price
     expected = (theirs * 10**9).quantize(Decimal(1), ROUND_HALF_UP)
@@ -192,6 +195,7 @@ def test_a_table_that_does_not_tell_of_reading_is_not_believed() -> None:
     assert unshortened_bill(unknown, WARM, sent, would) == (2520 + 600) * 2000 + 1000 * 200
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2520), st.integers(0, 2520), st.booleans(), st.sampled_from([1, 128]))
 def test_the_client_s_prompt_never_had_less_read_or_fewer_tokens(
     read: int, written: int, stepped: bool, granule: int

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elision.policies.model import Endpoint, PrefixTerms
@@ -64,6 +64,7 @@ def test_the_same_document_before_another_question_is_found() -> None:
     assert WORDS <= found <= WORDS + 3 + 512 // 5
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 999))
 def test_no_less_is_found_than_is_alike(differs: int) -> None:
     """Wherever the two begin to differ, but for what is smaller than a block."""

@@ -11,7 +11,8 @@ import pytest
 
 from elision.accounts.archive import Archive, Order, Query, Step
 from elision.accounts.log_line import LogSink
-from elision.config.accounts import Accounts
+from elision.accounts.records import Report
+from elision.config.accounts import Accounts, PriceEntry
 from elision.config.redis import RedisEntry
 from elision.config.settings import Settings
 from elision.proxy.bookkeeping import Books, open_books, with_shared_figures
@@ -119,3 +120,17 @@ async def test_machines_that_share_redis_tell_of_one_another(tmp_path: Path) -> 
         named = replace(SOON, path=tmp_path / "accounts.db")
         alone = await opened(replace(settings, accounts=named), stack)
         assert await requests_in(archive_of(alone)) == 0
+
+
+async def test_prices_are_the_settings() -> None:
+    """The operator's, and the table's where it is wanted."""
+    report = Report(model="mine", tokens_before=1000, tokens_after=1000)
+    async with AsyncExitStack() as stack:
+        own = Settings(prices=(PriceEntry(input=2, models=("mine",)),), price_table="none")
+        books = await opened(own, stack)
+        money = books.pricing.estimate(report, "")
+        assert money is not None
+        assert money.cost == 2_000_000
+        assert books.pricing.estimate(replace(report, model="gpt-4o"), "") is None
+        other = await opened(Settings(), stack)
+        assert other.pricing.estimate(replace(report, model="gpt-4o"), "") is not None

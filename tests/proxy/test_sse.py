@@ -5,7 +5,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elision.accounts.usage import Answered, Usage
@@ -182,6 +182,7 @@ STREAMS = {
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 @pytest.mark.parametrize("said", list(STREAMS))
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 20_000), max_size=60))
 def test_model_ends_and_usage_are_seen_of_every_api_under_any_chunking(
     said: str, separators: tuple[str, str], cuts: list[int]
