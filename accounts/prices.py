@@ -2,7 +2,7 @@
 
 Owns finding prices and remembering what was found; bills are `elision.accounts.bill`'s. The table is
 the installed package's, as of its release; nothing is ever fetched. It is loaded when it is first
-asked, or by `Prices.load` before, because that takes a third of a second and some 25 MB.
+asked, or by `Prices.load` before, because that takes a third of a second, and some 6 MB.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
