@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
-from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from elision.config.accounts import Telemetry
@@ -22,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 class ReadyTelemetry(Telemetry):
     """Telemetry's settings with the headers that `headers_env` names."""
 
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def with_telemetry(settings: Settings, environ: Mapping[str, str]) -> Settings:
@@ -44,13 +43,13 @@ def with_telemetry(settings: Settings, environ: Mapping[str, str]) -> Settings:
     if wrong:
         raise ConfigError(wrong)
     given = {item.name: getattr(telemetry, item.name) for item in fields(Telemetry)}
-    return replace(settings, telemetry=ReadyTelemetry(**given, headers=MappingProxyType(headers)))
+    return replace(settings, telemetry=ReadyTelemetry(**given, headers=tuple(headers.items())))
 
 
 def headers_of(telemetry: Telemetry) -> Mapping[str, str]:
     """Return the headers that `with_telemetry` read."""
     if isinstance(telemetry, ReadyTelemetry):
-        return telemetry.headers
+        return dict(telemetry.headers)
     if telemetry.headers_env is not None:
         raise ValueError("telemetry's headers have not been read")
     return {}

@@ -17,6 +17,8 @@ from elision.accounts.usage import Answered, Usage
 from elision.config.accounts import Telemetry
 from elision.config.telemetry import ReadyTelemetry
 from fakes.collector import Collector, values_of
+from fakes.raw_upstream import RawUpstream, always, answer
+from fakes.running import proxy, raw_exchange, request_bytes
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RECORD = RequestRecord(
@@ -51,7 +53,7 @@ async def telling(settings: Telemetry, **options: int) -> AsyncIterator[Telemetr
 async def test_a_span_continues_the_clients_trace() -> None:
     """By the conventions for generative AI, from the first byte to the last, with Elision's figures."""
     async with Collector() as collector:
-        settings = ReadyTelemetry(collector.url, headers={"api-key": "k"})
+        settings = ReadyTelemetry(collector.url, headers=(("api-key", "k"),))
         async with telling(settings) as sink:
             sink.add(RECORD)
         [span] = collector.spans
@@ -192,3 +194,19 @@ def test_nothing_of_it_is_loaded_where_nothing_is_sent() -> None:
     code = "import sys, elision.proxy.app; print([name for name in sys.modules if 'opentelemetry' in name])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+async def test_a_clients_trace_goes_through_the_proxy_and_on_to_the_upstream_unchanged() -> None:
+    """The span is beside the request, not in it."""
+    sent = request_bytes("GET", "/v1/models", [("Traceparent", RECORD.traceparent), ("tracestate", "a=b")])
+    async with Collector() as collector, RawUpstream(lambda _: always(answer(b"{}"))) as upstream:
+        async with (
+            telling(Telemetry(collector.url, metrics=False)) as sink,
+            proxy(upstream.url, sinks=[sink]) as running,
+        ):
+            assert (await raw_exchange(running.port, sent)).status == 200
+        [span] = collector.spans
+    [received] = upstream.received
+    assert received.values("traceparent") == [RECORD.traceparent]
+    assert received.values("tracestate") == ["a=b"]
+    assert (span.trace_id.hex(), span.parent_span_id.hex(), span.name) == (TRACE, PARENT, "GET")

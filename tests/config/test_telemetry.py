@@ -1,5 +1,6 @@
 """Telemetry before the start."""
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ def test_headers_come_from_the_variable_and_are_in_no_repr() -> None:
     told = ready(Telemetry(HERE, "OTEL_KEY"), OTEL_KEY="Api-Key=s%20ecret==, x-b=2")
     assert headers_of(told) == {"api-key": "s ecret==", "x-b": "2"}
     assert "ecret" not in repr(told)
+    assert pickle.loads(pickle.dumps(told)) == told, "it goes to workers"
     assert headers_of(ready(Telemetry(HERE))) == {}
 
 
