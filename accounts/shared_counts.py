@@ -43,7 +43,8 @@ class SharedCounts:
         self._log = logging.getLogger("elision.accounts")
 
     async def __aenter__(self) -> "SharedCounts":
-        self._before = lasting(await asyncio.to_thread(_read, self._path) or {})
+        before = await asyncio.to_thread(_read, self._path)
+        self._before = lasting(before) if before is not None else {}
         await self._write()
         self._task = asyncio.get_running_loop().create_task(self._keep_up())
         return self
