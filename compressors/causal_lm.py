@@ -157,15 +157,8 @@ class CausalLM:
 
     @cached_property
     def bos(self) -> int:
-        """The token that stands before a text that is scored.
-
-        Where the vocabulary has `<|endoftext|>`, pretraining put that between documents; a chat
-        model's own BOS opens a turn instead (SmolLM2 reads prose 0.3 nats worse after it).
-        """
-        config = self._model.config.get_text_config()
-        separator = self._tokenizer.token_to_id("<|endoftext|>")
-        named = (separator, getattr(config, "bos_token_id", None), getattr(config, "eos_token_id", None))
-        return next((token for token in named if isinstance(token, int)), 0)
+        """The token that stands before a text that is scored."""
+        return separator(self._model, self._tokenizer)
 
     def count(self, text: str, *, marks: bool = False) -> int:
         """Return the number of tokens of a text; special-token literals count as plain text."""
@@ -389,6 +382,18 @@ class CausalLM:
             sight = np.arange(max(len(row.head), cells - room // 2), cells)
             states.keep([0], [np.concatenate((np.arange(len(row.head)), sight))])
         return np.concatenate(nll)
+
+
+def separator(model: "PreTrainedModel", tokenizer: "Tokenizer") -> int:
+    """Return the token that parts texts for a model.
+
+    Where the vocabulary has `<|endoftext|>`, pretraining put that between documents; a chat
+    model's own BOS opens a turn instead (SmolLM2 reads prose 0.3 nats worse after it).
+    """
+    config = model.config.get_text_config()
+    between = tokenizer.token_to_id("<|endoftext|>")
+    named = (between, getattr(config, "bos_token_id", None), getattr(config, "eos_token_id", None))
+    return next((token for token in named if isinstance(token, int)), 0)
 
 
 def _offsets(item: "Encoding") -> Ints:

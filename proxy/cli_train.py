@@ -1,4 +1,4 @@
-"""The commands that make compressors: `elision train distil`, `elision train llmlingua2`.
+"""The commands that make compressors: `elision train distil`, `llmlingua2` and `align`.
 
 This module owns their flags; the work is `elision.training`'s, which only these commands import, and
 only when they run. A teacher's key comes from the environment variable that is named, never from a
@@ -23,6 +23,7 @@ from elision.proxy.commands import (
 )
 
 if TYPE_CHECKING:
+    from elision.training.align_trainer import AlignOptions
     from elision.training.command import Wish
     from elision.training.distil import Plan
 
@@ -149,4 +150,78 @@ def _train(wish: "Wish") -> int:
     folder = wish.out / MODEL
     typer.echo(f"elision compress FILE --method llmlingua2 --option weights={folder}")
     tell("note", f"in a policy: use: {{method: llmlingua2, rate: 0.5, options: {{weights: {folder}}}}}")
+    return 0
+
+
+@app.command()
+def align(
+    *,
+    target: Annotated[str, typer.Option(metavar="URL", help="Base URL of the model that prompts are for.")],
+    model: Annotated[str, typer.Option(metavar="NAME", help="The target's model.")],
+    data: Annotated[Path, typer.Option(metavar="FILE", help="JSON lines: instructions, as `text`.")],
+    out: Out,
+    base: Annotated[str, typer.Option(metavar="DIR|ID", help="Causal model to begin with.")] = "smollm2",
+    key: Annotated[
+        str, typer.Option(metavar="VARIABLE", help="Environment variable that holds the target's key.")
+    ] = "",
+    price: Annotated[
+        str, typer.Option(metavar="PROMPT,COMPLETION", help="Of a million of the target's tokens.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Ask a target elsewhere, whatever it costs.")] = False,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the target at once.")] = 4,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for one answer.")] = 300.0,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="At which the target answers.")] = 0.0,
+    output_tokens: Annotated[int, typer.Option(min=1, help="Of an answer; longer ones are of no use.")] = 512,
+    epochs: Epochs = 3,
+    learning_rate: Rate = 2e-5,
+    window: Window = 512,
+    seed: Seed = 0,
+    settings: SettingsFile = None,
+) -> int:
+    """Teach a small causal model to speak as the target does, for `llmlingua`'s methods."""
+    from elision.evaluation.reader import Endpoint
+    from elision.training.align_trainer import AlignOptions
+    from elision.training.distil import Plan
+    from elision.training.pairs import read_texts
+
+    endpoint = Endpoint(target, model, key_of("--key", key), concurrency, timeout)
+    endpoint.check(("--target", "--model"))
+    told = settings_of(settings, {})
+    counter = counters_of(told).counter_for(model)
+    plan = Plan(read_texts(data), endpoint, counter, 0, temperature, price_of(price), yes)
+    options = AlignOptions(
+        out / "training",
+        epochs=epochs,
+        learning_rate=learning_rate,
+        window=window,
+        batch_tokens=max(2048, window),
+        seed=seed,
+        threads=told.compressor.threads or None,
+    )
+    return _align(plan, out, options, (base, output_tokens))
+
+
+def _align(plan: "Plan", out: Path, options: "AlignOptions", asked: tuple[str, int]) -> int:
+    from elision.compressors.weights import resolve
+    from elision.evaluation.errors import PackageMissing, ReaderFailed
+    from elision.evaluation.progress import bar
+    from elision.training.align import collect
+    from elision.training.align_trainer import align as trained
+    from elision.training.align_trainer import ticking
+
+    base = resolve(asked[0])
+    try:
+        outputs, figures = collect(plan, out, bar, lambda line: tell("note", line), output_tokens=asked[1])
+        for line in figures.lines():
+            typer.echo(line)
+        with bar("training", 1000) as tick:
+            folder = trained(outputs, base, options, ticking(tick, 1000))
+    except PackageMissing as error:
+        return fail(EXIT_CANNOT_START, str(error))
+    except ReaderFailed as error:
+        return fail(EXIT_WRONG, str(error))
+    except KeyboardInterrupt:
+        return fail(EXIT_WRONG, "stopped; the same command goes on where it stopped")
+    typer.echo(f"elision compress FILE --method llmlingua --option weights={folder}")
+    tell("note", f"in a policy: use: {{method: llmlingua, rate: 0.5, options: {{weights: {folder}}}}}")
     return 0

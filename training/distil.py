@@ -140,11 +140,11 @@ def distil(plan: Plan, out: Path, bar: Bar, tell: Callable[[str], None]) -> Figu
     """
     with bar("cutting", len(plan.texts)) as tick:
         pieces = list(_pieces(plan, tick))
-    losses = _Losses()
+    losses = Losses()
     with Store(out / ANSWERS) as answers:
         missing = unanswered([piece.ask for piece in pieces], plan.teacher, answers)
         if missing:
-            _agree(plan, missing, tell)
+            agree(plan, missing, tell)
         try:
             with bar(f"asking {plan.teacher.model}", len(missing)) as tick:
                 read(missing, plan.teacher, answers, losses.watching(tick), losses.lost)
@@ -172,8 +172,8 @@ def usable(row: Row) -> tuple[str, str]:
     return said, ""
 
 
-class _Losses:
-    """Counts pieces without an answer; gives up where there is no hope for the rest."""
+class Losses:
+    """Counts asks without an answer, by reason; gives up where there is no hope for the rest."""
 
     def __init__(self) -> None:
         self.reasons: Counter[str] = Counter()
@@ -208,7 +208,7 @@ def _pieces(plan: Plan, tick: Tick) -> Iterator[_Piece]:
         tick(1)
 
 
-def _agree(plan: Plan, missing: Sequence[Ask], tell: Callable[[str], None]) -> None:
+def agree(plan: Plan, missing: Sequence[Ask], tell: Callable[[str], None]) -> None:
     """Say what it comes to. Raises: ConfigError if a teacher elsewhere was not agreed to."""
     tell(f"{plan.teacher.url}, {plan.teacher.model}: {bill_of(missing, plan.counter, plan.price)}")
     if not plan.teacher.is_here and not plan.agreed:

@@ -15,6 +15,7 @@ from elision.training.distil import INSTRUCTION
 from fakes.reader import reading
 from fakes.teacher import FakeTeacher
 from fakes.tiny_classifier import save_tiny_bert
+from fakes.tiny_lm import save_tiny_lm
 
 COUNT = 12
 
@@ -231,3 +232,30 @@ def test_other_commands_do_not_load_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_causal_model_is_aligned_and_how_to_use_it_is_said(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Collected, trained, and told; the folder is one that `weights` takes."""
+    base, out = save_tiny_lm(tmp_path / "base", window=128), tmp_path / "out"
+    with reading(lambda prompt: "It was the best of times.") as server:
+        flags = ["--target", server.url, "--model", "tiny", "--data", str(data), "--out", str(out)]
+        small = ["--base", str(base), "--epochs", "1", "--window", "64"]
+        assert run(["train", "align", *flags, *small]) == 0
+        assert len(server.prompts) == COUNT
+    streams = capsys.readouterr()
+    assert streams.out.startswith("12 instructions; asked 12; outputs: 12")
+    folder = out / "training" / "model"
+    assert f"weights={folder}" in streams.out
+    assert (folder / "model.safetensors").is_file()
+    assert "council" not in streams.out + streams.err
+
+
+def test_a_target_that_refuses_ends_the_alignment(data: Path, tmp_path: Path) -> None:
+    """Before anything is trained."""
+    base, out = save_tiny_lm(tmp_path / "base", window=128), tmp_path / "out"
+    with reading(lambda prompt: "No.", statuses=[401] * COUNT) as server:
+        flags = ["--target", server.url, "--model", "tiny", "--data", str(data), "--out", str(out)]
+        assert run(["train", "align", *flags, "--base", str(base)]) == EXIT_WRONG
+    assert not (out / "training").exists()
