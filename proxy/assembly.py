@@ -31,7 +31,7 @@ from elision.proxy.reload import LivePolicies, PolicyWatch
 from elision.proxy.rewriter import Rewriter
 from elision.proxy.store import Scopes
 from elision.proxy.store_tiers import Figures
-from elision.proxy.stores import open_store
+from elision.proxy.stores import OpenStore, open_store
 from elision.proxy.worker import CompressorClient, CompressorKeeper
 from elision.proxy.worker_process import WorkerOptions
 
@@ -134,18 +134,9 @@ async def with_policies(
     watch = watch_over(settings, live, follow)
     tasks.start(watch.run())
     opened = open_store(settings)
-    store, memory = opened.store, opened.memory
-    stack.push_async_callback(store.close)
-    pipeline = Pipeline(
-        store,
-        client,
-        settings.cache.ttl_s,
-        scopes=Scopes(shared=settings.cache.scope == "shared"),
-        is_shared=settings.redis is not None,
-    )
-    stack.push_async_callback(pipeline.close)
-    ledger = Ledger(store, memory, settings.cache.ttl_s, is_sure=lambda: store.is_sure)
-    stack.push_async_callback(ledger.close)
+    stack.push_async_callback(opened.store.close)
+    pipeline = _pipeline(settings, opened, client, stack)
+    ledger = _ledger(settings, opened, stack)
     counters = Counters(
         {pattern: str(path) for pattern, path in settings.tokenizers.items()}, settings.compressor.cache_dir
     )
@@ -170,6 +161,27 @@ async def with_policies(
     return PolicyParts(
         rewriter, compress, readiness, live, watch, opened.figures, pipeline.figures, playground
     )
+
+
+def _pipeline(
+    settings: Settings, opened: OpenStore, client: CompressorClient, stack: AsyncExitStack
+) -> Pipeline:
+    pipeline = Pipeline(
+        opened.store,
+        client,
+        settings.cache.ttl_s,
+        scopes=Scopes(shared=settings.cache.scope == "shared"),
+        is_shared=settings.redis is not None,
+    )
+    stack.push_async_callback(pipeline.close)
+    return pipeline
+
+
+def _ledger(settings: Settings, opened: OpenStore, stack: AsyncExitStack) -> Ledger:
+    store, memory = opened.store, opened.memory
+    ledger = Ledger(store, memory, settings.cache.ttl_s, is_sure=lambda: store.is_sure)
+    stack.push_async_callback(ledger.close)
+    return ledger
 
 
 def watch_over(settings: Settings, live: LivePolicies, changed: Callable[[PolicySet], None]) -> PolicyWatch:

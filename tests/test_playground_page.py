@@ -172,3 +172,4 @@ async def test_without_policies_the_page_says_so() -> None:
     ):
         await page.page.goto(f"http://127.0.0.1:{running.port}/elision/playground")
         await expect(page.page.locator("#trouble")).to_contain_text("no policies", timeout=PATIENCE_MS)
+        assert await page.page.is_disabled("button.main")
