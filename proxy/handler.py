@@ -105,7 +105,7 @@ class Handler:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request and record it, however it ends."""
-        if request.path.startswith("/elision/"):
+        if f"{request.path}/".startswith("/elision/"):
             answer = await self._deps.admin.answer(request)
             answer.headers["x-elision-request-id"] = os.urandom(16).hex()
             return answer

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+
 from elision.config.accounts import Dashboard
 from elision.config.dashboard import token_of
 from elision.config.settings import Settings
@@ -62,6 +64,7 @@ def _pages(access: Access, books: Books, parts: "PolicyParts | None") -> Sequenc
 def dashboard_pages() -> Sequence[Page]:
     """Return the dashboard's files."""
     return (
+        Page("/elision", _to_home, audience=Audience.ANYBODY),
         file_page("/elision/", "dashboard", "index.html", Audience.PEOPLE),
         *static_pages("dashboard", "dashboard.css", *_SCRIPTS),
         *static_pages("dashboard/uplot", "uPlot.iife.min.js", "uPlot.min.css"),
@@ -85,6 +88,10 @@ def playground_pages(books: Books, parts: "PolicyParts | None") -> Sequence[Page
 def _sources(access: Access, books: Books, parts: "PolicyParts | None") -> Sources:
     readiness = parts.readiness if parts is not None else _always_ready
     return Sources(books.archive, readiness, parts.live if parts is not None else None, access.has_token)
+
+
+async def _to_home(_: web.BaseRequest) -> web.Response:
+    return web.Response(status=308, headers={"Location": "/elision/"})
 
 
 def _always_ready() -> Readiness:

@@ -1,9 +1,10 @@
 // What figures look like: lines over time (uPlot), bars, tables, and their export.
 
 import { csv, json } from "/elision/static/figures.js";
-import { colour, make } from "/elision/static/shared.js";
+import { colours, make } from "/elision/static/shared.js";
 
 const COLOURS = ["--one", "--two", "--three", "--four", "--five", "--six"];
+const PAINTS = [...COLOURS, "--rest", "--line", "--quiet"];
 
 // A panel's frame: a title, tools beside it, and slots whose content changes while the frame stays.
 export class Panel {
@@ -55,7 +56,9 @@ export function swap(parent, ...content) {
   parent.replaceChildren(...content);
   [...parent.querySelectorAll(".wide")].forEach((wide, index) => {
     const [left, top, hasFocus] = places[index] ?? [0, 0, false];
-    wide.scrollTo(left, top);
+    if (left || top) {
+      wide.scrollTo(left, top);
+    }
     if (hasFocus) {
       wide.focus({ preventScroll: true });
     }
@@ -119,6 +122,10 @@ export function barsOf(caption, kind, entries, show) {
   );
 }
 
+function paintOf(label, index) {
+  return label === "all others" ? "--rest" : COLOURS[index % COLOURS.length];
+}
+
 // A place on the axis of time: days by their date, in UTC as they are counted; hours and minutes the reader's.
 function moment(at, isDay) {
   const when = new Date(at * 1000);
@@ -165,8 +172,9 @@ export class Lines {
   }
 
   #options({ names, show, isDay, dashes }) {
-    const grid = { stroke: colour("--line"), width: 1 };
-    const axis = { stroke: colour("--quiet"), grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    const paints = colours(PAINTS);
+    const grid = { stroke: paints["--line"], width: 1 };
+    const axis = { stroke: paints["--quiet"], grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     return {
       width: this.element.clientWidth || 600,
       height: this.height,
@@ -181,19 +189,18 @@ export class Lines {
       scales: { y: { range: (_, low, high) => [Math.min(0, low) * 1.06, Math.max(0, high) * 1.06 || 1] } },
       series: [
         { label: "Time", value: isDay ? "{YYYY}-{MM}-{DD}" : "{YYYY}-{MM}-{DD} {HH}:{mm}" },
-        ...names.map((label, index) => this.#series(label, index, names.length, show, dashes[index])),
+        ...names.map((label, index) => this.#series({ label, paint: paints[paintOf(label, index)], isAlone: names.length === 1, show, dash: dashes[index] })),
       ],
     };
   }
 
-  #series(label, index, all, show, dash) {
-    const stroke = colour(label === "all others" ? "--rest" : COLOURS[index % COLOURS.length]);
+  #series({ label, paint, isAlone, show, dash }) {
     return {
       label,
-      stroke,
+      stroke: paint,
       width: 2,
       dash: dash ? [6, 4] : undefined,
-      fill: all === 1 ? stroke.replace(/^rgb\((.*)\)$/, "rgba($1, 0.14)") : undefined,
+      fill: isAlone ? paint.replace(/^rgb\((.*)\)$/, "rgba($1, 0.14)") : undefined,
       value: (_, value) => (value === null || value === undefined ? "\u2013" : show(value)),
       points: { size: 5 },
     };

@@ -28,6 +28,15 @@ export function added(rows) {
   return all;
 }
 
+// Rows of the same first label as one row each.
+export function grouped(rows) {
+  const groups = new Map();
+  for (const row of rows) {
+    groups.set(row.labels[0], [...(groups.get(row.labels[0]) ?? []), row]);
+  }
+  return [...groups].map(([label, found]) => ({ labels: [label], sums: added(found) }));
+}
+
 // Words of one group, `bypass:deadline` -> ["deadline", 12], the most frequent first.
 export function words(sums, group) {
   return Object.entries(sums.words ?? {})

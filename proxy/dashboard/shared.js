@@ -65,14 +65,18 @@ export function themeSwitch(button, changed = () => {}) {
   show();
 }
 
-// The colour that a custom property of the style has now, as a canvas takes it.
-export function colour(property) {
-  const probe = make("span", { hidden: true });
-  probe.style.color = `var(${property})`;
-  document.body.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  return found;
+// The colours that custom properties of the style have now, as a canvas takes them.
+export function colours(properties) {
+  const probes = properties.map((property) => {
+    const probe = make("span");
+    probe.style.color = `var(${property})`;
+    return probe;
+  });
+  const holder = make("div", { hidden: true }, ...probes);
+  document.body.append(holder);
+  const found = probes.map((probe) => getComputedStyle(probe).color);
+  holder.remove();
+  return Object.fromEntries(found.map((value, index) => [properties[index], value]));
 }
 
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });

@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from elision.accounts.money import Unpriced
 from elision.config.accounts import Dashboard
 from elision.config.dashboard import with_dashboard
 from elision.config.settings import Settings
 from elision.proxy.admin import Admin
 from elision.proxy.bookkeeping import Books
+from elision.proxy.cli import run
+from elision.proxy.commands import EXIT_USAGE
 from elision.proxy.metrics import Metrics
 from elision.proxy.pages import admin_of
 from fakes.administered import Administered, administered
@@ -66,6 +70,7 @@ async def test_with_a_token_all_but_the_form_is_closed() -> None:
         paths = known.removeprefix("Known here: ").removesuffix(".").split(", ")
         opened = {path for path in paths if await statuses(running, path) == [200]}
         assert opened == {"/elision/live", "/elision/ready", "/elision/metrics", "/elision/login"}
+        assert (await running.get("/elision")).value("location") == "/elision/"
         assert "/elision/api/sums" in paths
 
 
@@ -74,6 +79,15 @@ async def test_without_an_archive_the_page_says_so() -> None:
     async with administered(composed(Dashboard(), Books(Unpriced(), ()))) as running:
         got = await running.get("/elision/api/sums")
     assert (got.status, json.loads(got.body)["error"]["code"]) == (503, "nothing_kept")
+
+
+def test_an_open_dashboard_keeps_the_proxy_from_starting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command says what to set, and ends."""
+    monkeypatch.delenv("ELISION_DASHBOARD__ENABLED", raising=False)
+    assert run(["serve", "--host", "0.0.0.0", "--upstream", "http://127.0.0.1:9"]) == EXIT_USAGE
+    assert "ELISION_DASHBOARD__ENABLED=false" in capsys.readouterr().err
 
 
 def test_the_chart_library_comes_with_its_licence() -> None:
