@@ -327,9 +327,10 @@ def _numbers(buckets: _Buckets) -> tuple[int, ...]:
 
 def _add_texts(cell: _Cell, report: Report, is_compressed: bool) -> None:
     """Count tokens of texts, by our own count."""
-    cell.audited += report.tokens_only_audited
     if report.mode != "enforce":
+        cell.audited += report.tokens_only_audited
         return
+    cell.audited += report.tokens_audited
     cell.before += report.tokens_before
     cell.after += report.tokens_after
     if is_compressed:
@@ -340,11 +341,14 @@ def _add_texts(cell: _Cell, report: Report, is_compressed: bool) -> None:
 def _add_saved(cell: _Cell, saved: int, basis: Basis) -> None:
     """Count tokens saved; a counter cannot fall, so what was lost is counted apart."""
     if basis is Basis.BILLED:
-        cell.saved_billed += max(saved, 0)
-        cell.lost_billed += max(-saved, 0)
+        if saved > 0:
+            cell.saved_billed += saved
+        else:
+            cell.lost_billed -= saved
+    elif saved > 0:
+        cell.saved_estimate += saved
     else:
-        cell.saved_estimate += max(saved, 0)
-        cell.lost_estimate += max(-saved, 0)
+        cell.lost_estimate -= saved
 
 
 def _add_money(cell: _Cell, record: RequestRecord) -> None:
@@ -354,9 +358,13 @@ def _add_money(cell: _Cell, record: RequestRecord) -> None:
     cell.priced += 1
     if money.basis is Basis.BILLED:
         cell.cost_billed += money.cost
-        cell.cheaper_billed += max(money.saved, 0)
-        cell.dearer_billed += max(-money.saved, 0)
+        if money.saved > 0:
+            cell.cheaper_billed += money.saved
+        else:
+            cell.dearer_billed -= money.saved
     else:
         cell.cost_estimate += money.cost
-        cell.cheaper_estimate += max(money.saved, 0)
-        cell.dearer_estimate += max(-money.saved, 0)
+        if money.saved > 0:
+            cell.cheaper_estimate += money.saved
+        else:
+            cell.dearer_estimate -= money.saved

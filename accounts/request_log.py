@@ -102,7 +102,7 @@ class RequestLogSink:
     def _flush(self) -> None:
         """Write all that waits."""
         while self._waiting:
-            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), 1000))]
+            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), 200))]
             lines = [line_of(record, texts) for record, texts in taken]
             self._release(sum(_size(texts) for _, texts in taken if texts is not None))
             before, trouble = self._file.lines, ""

@@ -8,6 +8,7 @@ which are counted and told, and never a request. No texts, headers or keys are s
 import asyncio
 import logging
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from elision.config.telemetry import headers_of
 
 RECORDS = 20_000
 """Records that may wait for their spans."""
-BATCH = 500
+BATCH = 100
 EVERY_S = 1.0
 TIMEOUT_S = 5.0
 """What the collector may take for one batch, tries included."""
@@ -112,6 +113,7 @@ class TelemetrySink:
             if self._metrics is not None:
                 for record in taken:
                     self._metrics.add(record, self._urls.get(record.upstream, ""))
+                    time.sleep(0)  # the event loop goes first
             if self._spans is None:
                 continue
             if self._trouble and self._ending.is_set():
@@ -120,8 +122,10 @@ class TelemetrySink:
                 self._send(self._spans, taken)
 
     def _send(self, spans: "_Spans", taken: Sequence[RequestRecord]) -> None:
-        made = [spans.make(record, self._urls.get(record.upstream, "")) for record in taken]
-        count = sum(made)
+        count = 0
+        for record in taken:
+            count += spans.make(record, self._urls.get(record.upstream, ""))
+            time.sleep(0)  # the event loop goes first
         is_sent = spans.send()
         if is_sent:
             self.exported += count
