@@ -1,8 +1,11 @@
 """Counts as Prometheus reads them."""
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from elision.accounts.counts import Counts
 from elision.accounts.exposition import exposed
+from elision.accounts.families import FAMILIES
 from fakes.exposed import samples_of
 
 
@@ -37,3 +40,19 @@ def test_a_metric_that_is_not_in_the_catalogue_is_a_mistake() -> None:
     """It would be told nowhere else."""
     with pytest.raises(KeyError, match="elision_made_up"):
         exposed({"elision_made_up": {}})
+
+
+def test_openmetrics_is_what_its_own_parser_takes() -> None:
+    """Every family of the catalogue, with values for each of its labels."""
+    counts: Counts = {}
+    for name, family in FAMILIES.items():
+        row = (1,) * (len(family.bounds) + 2) if family.bounds else (1,)
+        counts[name] = {tuple(f"{label} 1" for label in family.labels): row}
+    told = exposed(counts, "application/openmetrics-text; version=1.0.0")
+    assert told.content_type.startswith("application/openmetrics-text")
+    found = {family.name for family in text_string_to_metric_families(told.body.decode())}
+    assert found == FAMILIES.keys()
+    samples = samples_of(exposed(counts).body)
+    assert {name for name, _ in samples.names()} == {
+        sample for family in FAMILIES.values() for sample in family.samples
+    }

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from elision.accounts.counts import Counts
+from elision.accounts.money import NANO
 from elision.accounts.records import Report, RequestRecord
 from elision.proxy.metrics import Metrics, Post
 from fakes.exposed import Samples, samples_of
@@ -34,6 +36,22 @@ async def test_requests_and_sources_are_told_together() -> None:
     assert told.value("elision_responses_total", team="search", upstream="", status="200") == 2
     assert told.value("elision_prompt_tokens_total", **WHAT, when="before") == 300
     assert told.value("elision_policy_refused") == 1
+
+
+async def test_who_must_be_waited_for_is_asked_when_somebody_wants_to_be_told() -> None:
+    """And not before."""
+    asked: list[str] = []
+
+    async def spent() -> Counts:
+        asked.append("spent")
+        return {"elision_spent_dollars": {("search",): (2 * NANO,)}}
+
+    metrics = Metrics()
+    metrics.ask(spent)
+    assert metrics.counts()
+    assert not asked
+    assert (await samples(metrics)).value("elision_spent_dollars", team="search") == 2
+    assert asked == ["spent"]
 
 
 async def test_openmetrics_is_told_to_who_asks_for_it() -> None:
