@@ -151,7 +151,7 @@ async def test_what_is_refused_is_said(tmp_path: Path) -> None:
     """An empty prompt at once; a proxy that went away in a sentence."""
     async with opened(tmp_path) as (running, page):
         await page.page.click("button.main")
-        await expect(page.page.locator("#working")).to_have_text("Paste a prompt first.")
+        await expect(page.page.locator("#working")).to_have_text("Paste a prompt first.", timeout=PATIENCE_MS)
         await page.page.fill("#prompt", '{"messages": [1]}')
         await page.page.click("button.main")
         await expect(page.page.locator("#said")).to_contain_text("unexpected_shape", timeout=PATIENCE_MS)
