@@ -124,7 +124,9 @@ class CausalLM:
             raise WeightsMissing(f"{weights.directory} holds no causal model: {error}") from error
         tokenizer = Tokenizer.from_file(str(weights.directory / "tokenizer.json"))
         model.eval()
-        return cls(model.to("cuda") if on_gpu else model, tokenizer, weights)
+        if on_gpu:
+            torch.nn.Module.to(model, "cuda")
+        return cls(model, tokenizer, weights)
 
     @property
     def checksum(self) -> str:

@@ -102,9 +102,9 @@ class Extractive:
             for text, total, reason in zip(texts, totals, reasons, strict=True)
         ]
         if todo and isinstance(self._scorer, TargetedScorer):
-            demanded = self._demanded(self._scorer, {i: (texts[i], targets[i], totals[i]) for i in todo})
-            for i, units in demanded.items():
-                results[i] = Result(self.shorten(texts[i], units, targets[i]))
+            asked = {i: (texts[i], targets[i], totals[i]) for i in todo}
+            for i, ranked in self._demanded(self._scorer, asked).items():
+                results[i] = Result(self.shorten(texts[i], ranked, targets[i]))
             return results
         found = {i: units for i in todo if (units := _known(known[i], texts[i])) is not None}
         new = self._scored({i: (texts[i], targets[i].question) for i in todo if i not in found})

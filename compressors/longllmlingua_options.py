@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from elision.compressors.base import OptionValue
 from elision.compressors.document_ranking import Condition, Reorder, read_context_budget
 from elision.compressors.errors import BadOption
-from elision.compressors.itpc import Grain, Kv, Reading
+from elision.compressors.itpc import Kv, Reading
 from elision.compressors.sentence_filter import SentenceFilter
+from elision.compressors.token_units import Grain
 
 NAME = "longllmlingua"
 BM25 = "bm25"

@@ -227,6 +227,24 @@ def _rows() -> dict[str, Row]:
             # Its vocabulary and all that taught it are English.
             _ENGLISH_PROSE,
         ),
+        "frequency": Row(
+            _frequency,
+            {
+                "level": Option("phrase", ("word", "phrase", "sentence")),
+                "agg": Option("mean", ("mean", "sum")),
+                "table": Option("built_in", ("built_in", "wordfreq")),
+                "language": Option("en"),
+                **FORCED_OPTIONS,
+            },
+            _ENGLISH_PROSE,
+        ),
+        **_causal_rows(),
+    }
+
+
+def _causal_rows() -> dict[str, Row]:
+    """Return the methods that read with a causal model; SmolLM2, their default, learnt from English."""
+    return {
         "longllmlingua": Row(
             _longllmlingua,
             {
@@ -255,17 +273,6 @@ def _rows() -> dict[str, Row]:
                 **FORCED_OPTIONS,
             },
             # SmolLM2 learnt from English.
-            _ENGLISH_PROSE,
-        ),
-        "frequency": Row(
-            _frequency,
-            {
-                "level": Option("phrase", ("word", "phrase", "sentence")),
-                "agg": Option("mean", ("mean", "sum")),
-                "table": Option("built_in", ("built_in", "wordfreq")),
-                "language": Option("en"),
-                **FORCED_OPTIONS,
-            },
             _ENGLISH_PROSE,
         ),
         "llmlingua": Row(

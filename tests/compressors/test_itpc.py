@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from elision.compressors.base import Span, Units
 from elision.compressors.causal_lm import CausalLM
-from elision.compressors.itpc import Grain, Itpc, Kv, Parcel, Reading, choose, cut_units, parcels, quotas
+from elision.compressors.itpc import Itpc, Kv, Parcel, Reading, choose, parcels, quotas
+from elision.compressors.token_units import Grain, cut_units
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import FAMILIES, save_tiny_lm
 
@@ -49,7 +50,7 @@ def plain_nll(lm: CausalLM, before: list[int], ids: list[int]) -> list[float]:
     """Read everything anew, from BOS."""
     whole = np.asarray([before + ids], np.int64)
     hidden = lm.run(whole, np.arange(whole.shape[1])[None], None, None)[0]
-    return lm.nll(hidden[len(before) - 1 : -1], np.asarray(ids, np.int64)).tolist()
+    return [float(one) for one in lm.nll(hidden[len(before) - 1 : -1], np.asarray(ids, np.int64))]
 
 
 def oracle(
@@ -73,7 +74,7 @@ def oracle(
 
 
 def kept_of(units: Units) -> list[bool]:
-    return (units.importance >= -1).tolist()
+    return [bool(one >= -1) for one in units.importance]
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5, 0.77])

@@ -13,9 +13,10 @@ from elision.compressors.engine import Engine
 from elision.compressors.errors import BadOption
 from elision.compressors.extractive import Extractive
 from elision.compressors.forced import Forced
-from elision.compressors.itpc import Grain, Kv, Reading
+from elision.compressors.itpc import Kv, Reading
 from elision.compressors.llmlingua import NAME, ContextBudget, LLMLingua, Options, keep_contexts
 from elision.compressors.protect import find_spans
+from elision.compressors.token_units import Grain
 from elision.compressors.tokens import Counters
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import save_tiny_lm

@@ -30,7 +30,7 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
 def losses(lm: CausalLM, ids: list[int]) -> list[float]:
     """Without BOS: of the second token on."""
     hidden = lm.run(np.asarray([ids], np.int64), np.arange(len(ids))[None], None, None)[0]
-    return lm.nll(hidden[:-1], np.asarray(ids[1:], np.int64)).tolist()
+    return [float(one) for one in lm.nll(hidden[:-1], np.asarray(ids[1:], np.int64))]
 
 
 def slowly(lm: CausalLM, text: str, rate: float, size: int) -> str:

@@ -16,13 +16,14 @@ from elision.compressors.causal_lm import CausalLM
 from elision.compressors.document_ranking import RESTRICTION, Reorder
 from elision.compressors.documents import cut
 from elision.compressors.forced import Forced
-from elision.compressors.itpc import Grain, Reading
+from elision.compressors.itpc import Reading
 from elision.compressors.llmlingua2 import word_bounds
 from elision.compressors.longllmlingua import Asked, LongLLMLingua
 from elision.compressors.longllmlingua_options import Options
 from elision.compressors.protect import find_spans
 from elision.compressors.sentence_filter import SentenceFilter
 from elision.compressors.shares import Part
+from elision.compressors.token_units import Grain
 from elision.compressors.tokens import Counters
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import save_tiny_lm

@@ -5,10 +5,11 @@ import pytest
 from elision.compressors.base import Method, OptionValue
 from elision.compressors.document_ranking import Condition, Reorder
 from elision.compressors.errors import BadOption
-from elision.compressors.itpc import Grain, Kv, Reading
+from elision.compressors.itpc import Kv, Reading
 from elision.compressors.longllmlingua_options import Options, forced_options
 from elision.compressors.registry import check_method, option_defaults
 from elision.compressors.sentence_filter import SentenceFilter
+from elision.compressors.token_units import Grain
 
 DEFAULTS = option_defaults("longllmlingua")
 
