@@ -2,7 +2,7 @@
 
     python -m benchmarks.pricing
 
-`time_pricing` is a plain function, for `benchmarks.recording` to call.
+`time_pricing` is a plain function, for others to call.
 """
 
 import statistics
