@@ -112,12 +112,12 @@ class Handler:
         headers = decoded(request.raw_headers)
         team, path = self._deps.teams.of(origin_form(request.raw_path), headers, request.remote or "")
         exchange = Exchange(request, team, path, headers, self._deps.pricing)
-        exchange.report = self._deps.rewriter.unread(exchange.ask())
         request[REQUEST_ID] = exchange.request_id
         self.active += 1
         try:
             return await self._served(exchange)
         except ProxyError as failure:
+            self._tell_unread(exchange)
             return _refusal(exchange, failure)
         except (asyncio.CancelledError, ConnectionError):
             exchange.error = exchange.error or "client_disconnected"
@@ -203,8 +203,10 @@ class Handler:
     async def _body(self, exchange: Exchange) -> bytes | AsyncIterator[bytes] | None:
         """Return the request's body: bytes if it is to be looked into, else a stream, or None."""
         if not exchange.request.body_exists:
+            self._tell_unread(exchange)
             return None
         if not self._deps.rewriter.wants(exchange.ask()):
+            self._tell_unread(exchange)
             return _streamed(exchange)
         if value_of(exchange.headers, "content-encoding"):
             exchange.report = self._deps.rewriter.unread(exchange.ask(), "encoded_body")
@@ -275,7 +277,13 @@ class Handler:
         )
         return out
 
+    def _tell_unread(self, exchange: Exchange) -> None:
+        """Say at least whose request it is, where nothing was said of it yet."""
+        if exchange.report is NOTHING_TOLD:
+            exchange.report = self._deps.rewriter.unread(exchange.ask())
+
     def _record(self, exchange: Exchange) -> None:
+        self._tell_unread(exchange)
         total_s = time.perf_counter() - exchange.started
         record = RequestRecord(
             request_id=exchange.request_id,

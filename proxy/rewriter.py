@@ -7,7 +7,7 @@ nothing; `elision.proxy.policy_rewriter` applies policies.
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from elision.accounts.records import Report
+from elision.accounts.records import NOTHING_TOLD, Report
 from elision.proxy.headers import Headers
 from elision.proxy.recovered import Quoted
 
@@ -92,7 +92,7 @@ class PassThrough:
 
     def unread(self, ask: Ask, *reasons: str) -> Report:
         """Return no more than whose request it is, and why."""
-        return Report(team=ask.team, bypass=reasons)
+        return Report(team=ask.team, bypass=reasons) if ask.team or reasons else NOTHING_TOLD
 
     async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         """Return the body as it is."""
