@@ -1,4 +1,4 @@
-"""What is told of the policies: which are loaded, what is wrong with files, and what is in their way. Pure."""
+"""What is told of the policies: which are loaded, what is wrong with files; what is in the way. Pure."""
 
 import re
 from collections.abc import Sequence

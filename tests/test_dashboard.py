@@ -106,7 +106,9 @@ async def test_the_page_shows_the_requests_that_were_made(browser: Browser, tmp_
         start = page.get_by_role("region", name="No requests yet")
         await expect(start).to_contain_text(f"export OPENAI_BASE_URL=http://127.0.0.1:{proxy.port}/v1")
         answers = [
-            await asked(proxy, team, silent=silent) for team in ("search", "search", "") for silent in (0, 1)
+            await asked(proxy, team, silent=silent)
+            for team in ("search", "search", "")
+            for silent in (False, True)
         ]
         assert [one.status for one in answers] == [200] * 6
         await expect(tile(page, "Requests")).to_have_text("6")

@@ -183,8 +183,8 @@ export class Lines {
       cursor: { points: { size: 7 }, drag: { x: false, y: false } },
       legend: { live: true },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, times) => times.map((at) => moment(at, isDay)) },
-        { ...axis, size: 68, values: (_, values) => values.map(show) },
+        { ...axis, grid: { show: false }, size: 36, values: (_, times) => times.map((at) => moment(at, isDay)) },
+        { ...axis, size: 68, values: (_, values) => values.map((value) => show(value).replace(/\.0+(?= )/, "")) },
       ],
       scales: { y: { range: (_, low, high) => [Math.min(0, low) * 1.06, Math.max(0, high) * 1.06 || 1] } },
       series: [

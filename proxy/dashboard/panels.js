@@ -28,6 +28,10 @@ function atMost(ms) {
   return ms === null ? "\u2013" : ms === Infinity ? "over 5 s" : `\u2264 ${time(ms).replace(".00", "")}`;
 }
 
+function both(billed, all, show) {
+  return `${show(billed)} billed, ${show(all - billed)} estimated`;
+}
+
 // The figures in short.
 export class Tiles {
   constructor() {
@@ -45,13 +49,13 @@ export class Tiles {
         "Tokens saved",
         short(saved),
         before ? `${share(saved, before)} of ${short(before)} looked at` : "nothing was looked at",
-        saved ? `${share(all.tokens_saved_billed, saved)} billed, the rest estimated` : "",
+        saved ? both(all.tokens_saved_billed, saved, short) : "",
       ),
       tile(
         "Money saved",
         all.priced ? dollars(all.saved) : "\u2013",
         all.priced ? `net, of ${dollars(all.cost + all.saved)}` : "no model here has a known price",
-        all.saved ? `${share(all.saved_billed, all.saved)} billed, the rest estimated` : "",
+        all.saved ? both(all.saved_billed, all.saved, dollars) : "",
         all.priced && unpriced ? `${whole(unpriced)} requests have no known price` : "",
       ),
       tile(
@@ -357,7 +361,7 @@ const STATES = { within: "within", alert: "near its end", over: "over", "": "no 
 // What teams cost this month against what they mean to spend.
 export class Spending {
   constructor() {
-    this.panel = new Panel("spending", "This month's spending", "By calendar month in UTC, of all models; shown, never enforced. `spending` in a team's policy says what it means to spend.");
+    this.panel = new Panel("spending", "This month's spending", "By calendar month in UTC; shown, never enforced. What a team means to spend stands in its policy.");
     this.panel.exports("spending", () => this.table);
   }
 

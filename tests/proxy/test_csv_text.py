@@ -8,7 +8,7 @@ from elision.proxy.csv_text import csv_text
 
 def test_what_is_written_is_read_again() -> None:
     """Commas, quotes, line breaks and other scripts survive; what a line lacks is empty."""
-    lines = [{"team": 'a,"b"\n', "n": -3}, {"team": "日本", "n": None, "more": 1.5}]
+    lines: list[dict[str, object]] = [{"team": 'a,"b"\n', "n": -3}, {"team": "日本", "n": None, "more": 1.5}]
     assert list(csv.DictReader(io.StringIO(csv_text(lines)))) == [
         {"team": 'a,"b"\n', "n": "-3", "more": ""},
         {"team": "日本", "n": "", "more": "1.5"},

@@ -14,7 +14,9 @@ def test_policies_and_what_is_wrong_are_told_apart(tmp_path: Path) -> None:
     live = LivePolicies(load_policies(tmp_path))
     live.refuse([f"{tmp_path}/search.yaml:2:1: unknown key"])
     told = policies_told(live, {"ready": False, "methods": {"m": "no weights"}, "policies": {"loads": 1}})
-    default, search = told["policies"]  # type: ignore[misc,str-unpack]
+    found = told["policies"]
+    assert isinstance(found, list)
+    default, search = found
     assert (default["team"], default["is_default"], default["methods"]) == ("default", True, ["lossless"])
     assert (search["team"], search["mode"], search["extends"]) == ("search", "audit", "gentle")
     assert told["refused"] == [
