@@ -245,36 +245,7 @@ def _rows() -> dict[str, Row]:
 def _causal_rows() -> dict[str, Row]:
     """Return the methods that read with a causal model; SmolLM2, their default, learnt from English."""
     return {
-        "longllmlingua": Row(
-            _longllmlingua,
-            {
-                "weights": Option("smollm2"),
-                "rank_method": Option("longllmlingua", ("longllmlingua", "llmlingua", "bm25")),
-                "condition_in_question": Option(
-                    "after_condition",
-                    ("none", "before", "after", "none_condition", "before_condition", "after_condition"),
-                ),
-                "condition_compare": Option(True),
-                "reorder_context": Option("original", ("original", "sort", "two_stage")),
-                "dynamic_context_compression_ratio": Option(0.3),
-                "context_budget": Option("+100"),
-                "use_context_level_filter": Option(True),
-                "use_sentence_level_filter": Option(False),
-                "use_token_level_filter": Option(True),
-                "keep_first_sentence": Option(0),
-                "keep_last_sentence": Option(0),
-                "keep_sentence_number": Option(0),
-                "high_priority_bonus": Option(100.0),
-                "token_budget_ratio": Option(1.4),
-                "keep_split": Option(False),
-                "level": Option("token", ("token", "word")),
-                "iterative_size": Option(200),
-                "kv": Option("exact", ("exact", "fast")),
-                **FORCED_OPTIONS,
-            },
-            # SmolLM2 learnt from English.
-            _ENGLISH_PROSE,
-        ),
+        "longllmlingua": _longllmlingua_row(),
         "llmlingua": Row(
             _llmlingua,
             {
@@ -303,6 +274,39 @@ def _causal_rows() -> dict[str, Row]:
             _ENGLISH_PROSE,
         ),
     }
+
+
+def _longllmlingua_row() -> Row:
+    return Row(
+        _longllmlingua,
+        {
+            "weights": Option("smollm2"),
+            "rank_method": Option("longllmlingua", ("longllmlingua", "llmlingua", "bm25")),
+            "condition_in_question": Option(
+                "after_condition",
+                ("none", "before", "after", "none_condition", "before_condition", "after_condition"),
+            ),
+            "condition_compare": Option(True),
+            "reorder_context": Option("original", ("original", "sort", "two_stage")),
+            "dynamic_context_compression_ratio": Option(0.3),
+            "context_budget": Option("+100"),
+            "use_context_level_filter": Option(True),
+            "use_sentence_level_filter": Option(False),
+            "use_token_level_filter": Option(True),
+            "keep_first_sentence": Option(0),
+            "keep_last_sentence": Option(0),
+            "keep_sentence_number": Option(0),
+            "high_priority_bonus": Option(100.0),
+            "token_budget_ratio": Option(1.4),
+            "keep_split": Option(False),
+            "level": Option("token", ("token", "word")),
+            "iterative_size": Option(200),
+            "kv": Option("exact", ("exact", "fast")),
+            **FORCED_OPTIONS,
+        },
+        # SmolLM2 learnt from English.
+        _ENGLISH_PROSE,
+    )
 
 
 def _lossless(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
