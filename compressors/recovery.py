@@ -1,16 +1,16 @@
 """Recovery: what an answer quotes from a shortened prompt, in the words of the prompt as it was.
 
 A model that read "Marguerite Oswald chess set" answers so, where the prompt had said "Marguerite
-Oswald's emerald chess set". The longest stretches of the answer that stand in the shortened prompt
-are looked for in the original, as words that follow one another with little between them, and what
-stands there takes their place. A stretch that the original has as it is stays as it is, and so does
+Oswald's emerald chess set". The longest stretches of the answer that stand in the shortened prompt,
+and in the original as words that follow one another with little between them, are exchanged for what
+stands there. A stretch that the original has as it is stays as it is, and so does
 all that the answer does not quote. Pure, for any script; work grows with the texts' lengths, and is
 given up for a stretch that would take more. Source: LongLLMLingua, arXiv:2310.06839, section 4.4.
 """
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,9 +70,9 @@ class Recovery:
         done = changes = at = 0
         left = _STEPS
         while at < len(said):
-            length = self._quoted.longest(words, at)
+            length = self._quoted.longest(words, at, self._places)
             if length > 1:
-                window, left = self._window(words[at : at + length], left)
+                length, window, left = self._window(words[at : at + length], left)
                 if window is not None:
                     first, last = self._tokens[window[0]], self._tokens[window[1]]
                     parts += (answer[done : said[at].start], self._original[first.start : last.end])
@@ -82,27 +82,43 @@ class Recovery:
         parts.append(answer[done:])
         return Recovered("".join(parts), changes)
 
-    def _window(self, words: Sequence[str], left: int) -> tuple[tuple[int, int] | None, int]:
+    def _window(self, words: Sequence[str], left: int) -> tuple[int, tuple[int, int] | None, int]:
         """Find the shortest stretch of the original that holds words in order, of equals the first.
 
-        Returns: its first and last token, and how many steps are left; None where the original has the
-            words as they are, has not got them so close together, or looking takes more steps.
+        Args:
+            words: at least two, each of them in the original.
+            left: steps that may be taken.
+        Returns: how many of the words, from the first on, were found so; the first and last token of the
+            stretch, None where the words stand there as they are; steps that are left.
         """
-        found = [self._places.get(word, ()) for word in words]
+        found = [self._places[word] for word in words]
         rare = min(range(len(words)), key=lambda at: len(found[at]))
-        left -= len(found[rare])
-        if not found[rare] or left < 0 or self._stands(words, rare):
-            return None, left
+        left -= len(found[rare]) + len(words)
+        if left < 0 or self._stands(words, rare):
+            return len(words), None, left
         best: tuple[int, int] | None = None
         for place in found[rare]:
             ends, spent = _reached(place, found[rare + 1 :], self._gap, 1)
             begins, more = _reached(place, found[:rare][::-1], self._gap, -1) if ends else ([], 0)
             left -= spent + more
             if left < 0:
-                return None, left
+                return len(words), None, left
             if ends and begins and (best is None or ends[0] - begins[-1] < best[1] - best[0]):
                 best = begins[-1], ends[0]
-        return best, left
+        if best is not None:
+            return len(words), best, left
+        fits, left = self._fitting(found, left)
+        return self._window(words[:fits], left) if fits > 1 and left > 0 else (1, None, left)
+
+    def _fitting(self, found: Sequence[Sequence[int]], left: int) -> tuple[int, int]:
+        """Return how many of some words, from the first on, the original has close enough together."""
+        reached: Sequence[int] = found[0]
+        for number, places in enumerate(found[1:], 1):
+            left -= len(places)
+            reached = [at for at in places if _between(reached, at - self._gap - 1, at - 1)]
+            if not reached or left < 0:
+                return number, left
+        return len(found), left
 
     def _stands(self, words: Sequence[str], rare: int) -> bool:
         """Whether the original has words in a row; `rare` is the place of the rarest of them."""
@@ -175,11 +191,13 @@ class _Automaton:
         for word in words:
             last = self._extended(last, word)
 
-    def longest(self, words: Sequence[str], at: int) -> int:
-        """Return how many words from `at` on stand in the sequence in a row."""
+    def longest(self, words: Sequence[str], at: int, known: Container[str]) -> int:
+        """Return how many words from `at` on, all of them known, stand in the sequence in a row."""
         state = length = 0
-        while at + length < len(words) and words[at + length] in self._next[state]:
-            state = self._next[state][words[at + length]]
+        while at + length < len(words) and (word := words[at + length]) in self._next[state]:
+            if word not in known:
+                break
+            state = self._next[state][word]
             length += 1
         return length
 

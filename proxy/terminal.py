@@ -27,13 +27,13 @@ def struck(text: str, kept: Sequence[Span], *, ansi: bool) -> str:
 
     Args:
         text: the original.
-        kept: ascending and disjoint.
+        kept: disjoint; what changed places is shown where it stood.
         ansi: strike out as terminals do; else in `[-` and `-]`.
     """
     before, after = _STRIKE if ansi else _BRACKETS
     pieces: list[str] = []
     at = 0
-    for span in (*kept, Span(len(text), len(text))):
+    for span in (*sorted(kept), Span(len(text), len(text))):
         if at < span.start:
             pieces += (before, text[at : span.start], after)
         pieces.append(text[span.start : span.end])

@@ -48,6 +48,7 @@ SHAPES = {
     "segments": r"\w+:\d+>\d+(,\w+:\d+>\d+)*",
     "cache": "hit|miss|partial|replay",
     "prefix": r"replayed=\d+,new=\d+(,unknown=\d+)?(,\w+=.*)?",
+    "recovered": r"[1-9]\d*",
     "bypass": r"\w+(,\w+)*",
 }
 

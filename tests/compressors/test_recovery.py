@@ -38,6 +38,15 @@ def test_words_too_far_apart_are_no_quotation() -> None:
         assert Recovery(original, "red fox").recover("red fox").changes == found
 
 
+def test_a_stretch_that_the_original_has_not_ends_before_what_is_missing() -> None:
+    """A part of a word, or documents that changed places: what stands before and after is recovered."""
+    original = "The red and very old fox sleeps. Nobody has seen the big dog there."
+    assert recovered("red fox slee the dog", original, "red fox slee the dog") == (
+        "red and very old fox slee the big dog"
+    )
+    assert recovered("the dog red fox", original, "the dog red fox") == "the big dog red and very old fox"
+
+
 def test_the_shortest_place_counts() -> None:
     """Of several in the original; of equally short ones the first."""
     original = "red a b fox. red c fox. red d fox."
@@ -88,8 +97,10 @@ def plain(original: str, compressed: str, answer: str, gap: int) -> str:
         length = 0
         while at + length < len(said) and holds(short, said[at : at + length + 1]):
             length += 1
+        while length > 1 and window(source, said[at : at + length], gap) is None:
+            length -= 1
         piece = said[at : at + max(length, 1)]
-        result += window(source, piece, gap) if length > 1 else piece
+        result += (window(source, piece, gap) if length > 1 else None) or piece
         at += len(piece)
     return " ".join(result)
 
@@ -98,14 +109,14 @@ def holds(words: list[str], piece: list[str]) -> bool:
     return any(words[i : i + len(piece)] == piece for i in range(len(words) - len(piece) + 1))
 
 
-def window(words: list[str], piece: list[str], gap: int) -> list[str]:
+def window(words: list[str], piece: list[str], gap: int) -> list[str] | None:
     """Return the shortest, then first, window that holds the piece in order with gaps no larger."""
     for size in range(len(piece), len(words) + 1):
         for start in range(len(words) - size + 1):
             candidate = words[start : start + size]
             if candidate[0] == piece[0] and fits(candidate, piece, gap):
                 return candidate
-    return piece
+    return None
 
 
 def fits(candidate: list[str], piece: list[str], gap: int) -> bool:

@@ -28,6 +28,7 @@ def test_losses_are_struck_out_on_terminals_and_bracketed_elsewhere() -> None:
     assert struck("one two six ten", kept, ansi=False) == "one[- two -]six[- ten-]"
     assert struck("one two", [Span(4, 7)], ansi=True) == "\x1b[2;9mone \x1b[22;29mtwo"
     assert struck("all", [Span(0, 3)], ansi=False) == "all"
+    assert struck("one two six", [Span(8, 11), Span(0, 3)], ansi=False) == "one[- two -]six"
 
 
 @given(st.text(alphabet="ab é中\n"), st.lists(st.integers(0, 20), max_size=6, unique=True))
