@@ -41,8 +41,8 @@ URLS = {"eu": "https://api.openai.com"}
 
 
 @asynccontextmanager
-async def telling(settings: Telemetry, **options: int) -> AsyncIterator[TelemetrySink]:
-    sink = TelemetrySink(settings, URLS, **options)
+async def telling(settings: Telemetry, *, every_s: float = 1.0) -> AsyncIterator[TelemetrySink]:
+    sink = TelemetrySink(settings, URLS, every_s=every_s)
     sink.start()
     try:
         yield sink
@@ -181,7 +181,10 @@ async def test_a_collector_that_refuses_costs_spans_and_is_told_once(
 
 async def test_what_was_taken_is_sent_while_serving() -> None:
     """Without anybody asking."""
-    async with Collector() as collector, telling(Telemetry(collector.url, metrics=False), every_s=0) as sink:
+    async with (
+        Collector() as collector,
+        telling(Telemetry(collector.url, metrics=False), every_s=0.01) as sink,
+    ):
         sink.add(RECORD)
         async with asyncio.timeout(30):
             while not collector.spans:
