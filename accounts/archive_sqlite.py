@@ -6,12 +6,14 @@ JSON text: a statement is one step, in which the interpreter is free for request
 
 Sums are added to three tables at once, by the minute, hour and day, so that nothing ever has to be
 rolled up and no two processes can do so twice; what is old is only dropped. Words have numbers in
-the file: a cell's are a JSON list of number, count, number, count, ...
+the file: a cell's are written number, count, number, count, ... with commas between, so that those of
+many cells, joined by commas, are one list.
 """
 
 import asyncio
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -77,8 +79,7 @@ _ADD = {step: _add_sums(table) for step, table in _TABLES.items()}
 
 def _merged(one: str, other: str) -> str:
     """Add up two cells' words; called by SQLite."""
-    totals = _added_words(f"[{one},{other}]")
-    return _json([number for pair in totals.items() for number in pair])
+    return _written_words(_added_words(f"[{one},{other}]").items())
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -163,8 +164,8 @@ def _cells(cells: Iterable[tuple[Key, Cell]], numbers: dict[str, int]) -> str:
     """Return cells as `_add_sums` reads them: beginning, words, labels, measures."""
     rows: list[list[object]] = []
     for (at, labels), cell in cells:
-        words = [number for word, count in cell.words.items() for number in (numbers[word], count)]
-        rows.append([at, _json(words), *labels, *cell.numbers()])
+        words = _written_words((numbers[word], count) for word, count in cell.words.items())
+        rows.append([at, words, *labels, *cell.numbers()])
     return _json(rows)
 
 
@@ -251,20 +252,16 @@ class SqliteArchive:
 
 def _rows(connection: sqlite3.Connection, query: Query, found: list[Span]) -> list[Row]:
     """Return what a query asks of spans that together answer it."""
-    columns = ", ".join(("labels", "words", *_COLUMNS))
-    parts = " UNION ALL ".join(
-        f"SELECT at, {columns} FROM {_TABLES[span.step]} WHERE at >= ? AND at < ?"  # noqa: S608
-        for span in found
-    )
     at = str(found[0].since) if query.step is Step.ALL else "cell.at"
     by = "".join(f", l.{label}" for label in query.by)
     where = " AND ".join(["true", *(f"l.{label} = ?" for label, _ in query.only)])
     sums = ", ".join(f"sum(cell.{column})" for column in _COLUMNS)
     groups = ", ".join(map(str, range(1, 2 + len(query.by))))
+    # Without labels the rows lie in the order that is wanted, and nothing is sorted.
+    labels = "JOIN labels AS l ON l.id = cell.labels" if query.by or query.only else ""
     statement = (
         f"SELECT {at}{by}, {sums}, '[' || group_concat(cell.words) || ']' "  # noqa: S608
-        f"FROM ({parts}) AS cell JOIN labels AS l ON l.id = cell.labels "
-        f"WHERE {where} GROUP BY {groups} ORDER BY {groups}"
+        f"FROM {_source(found)} AS cell {labels} WHERE {where} GROUP BY {groups} ORDER BY {groups}"
     )
     times = [time for span in found for time in (span.since, span.until)]
     names = _words_by_number(connection)
@@ -273,6 +270,16 @@ def _rows(connection: sqlite3.Connection, query: Query, found: list[Span]) -> li
         Row(row[0], tuple(row[1:count]), sums_of(row[count:-1], _words(row[-1], names)))
         for row in connection.execute(statement, (*times, *(value for _, value in query.only)))
     ]
+
+
+def _source(found: list[Span]) -> str:
+    """Return what rows are read from; its variables are the spans' times."""
+    columns = ", ".join(("at", "labels", "words", *_COLUMNS))
+    parts = " UNION ALL ".join(
+        f"SELECT {columns} FROM {_TABLES[span.step]} WHERE at >= ? AND at < ?"  # noqa: S608
+        for span in found
+    )
+    return f"({parts})"
 
 
 def _words_by_number(connection: sqlite3.Connection) -> dict[int, str]:
@@ -285,16 +292,21 @@ def _words(packed: str, names: dict[int, str]) -> dict[str, int]:
     return {names[number]: count for number, count in _added_words(packed).items()}
 
 
+def _written_words(words: Iterable[tuple[int, int]]) -> str:
+    """Return words as the file has them."""
+    return ",".join(f"{number},{count}" for number, count in words)
+
+
 def _added_words(packed: str) -> dict[int, int]:
     """Add up words.
 
     Args:
-        packed: JSON list of cells' lists: number, count, number, count, ...
+        packed: JSON list: number, count, number, count, ...
     """
-    totals: dict[int, int] = {}
-    for words in msgspec.json.decode(packed, type=list[list[int]]):
-        for at in range(0, len(words), 2):
-            totals[words[at]] = totals.get(words[at], 0) + words[at + 1]
+    totals: defaultdict[int, int] = defaultdict(int)
+    flat = iter(msgspec.json.decode(packed, type=list[int]))
+    for number, count in zip(flat, flat, strict=True):
+        totals[number] += count
     return totals
 
 

@@ -7,7 +7,7 @@ for when nobody can take it away: old minutes become hours, then days, and only 
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from types import MappingProxyType
@@ -219,7 +219,7 @@ class Tally:
         return [recent_of(record) for record in self.recent]
 
     def by(self, seconds: int) -> Iterator[tuple[Key, Cell]]:
-        """Yield measures by longer buckets and labels.
+        """Yield measures by longer buckets and labels; not to be changed.
 
         Args:
             seconds: length of the buckets: 60, 3600 or 86,400.
@@ -227,10 +227,11 @@ class Tally:
         if seconds == MINUTE_S:
             yield from self.cells.items()
             return
-        longer: dict[Key, Cell] = {}
+        longer: dict[Key, list[Cell]] = {}
         for (at, labels), cell in self.cells.items():
-            longer.setdefault((floor(at, seconds), labels), Cell()).merge(cell)
-        yield from longer.items()
+            longer.setdefault((floor(at, seconds), labels), []).append(cell)
+        for key, cells in longer.items():
+            yield key, cells[0] if len(cells) == 1 else _merged(cells)
 
     def _shrink(self) -> None:
         """Where too much waits, tell time by the hour, then by the day, older time first; then lose it."""
@@ -258,7 +259,17 @@ class Tally:
         for key in older.cells:
             del self.cells[key]
         for key, cell in older.by(seconds):
-            self.cells.setdefault(key, Cell()).merge(cell)
+            if key in self.cells:
+                self.cells[key].merge(cell)
+            else:
+                self.cells[key] = cell
+
+
+def _merged(cells: Iterable[Cell]) -> Cell:
+    whole = Cell()
+    for cell in cells:
+        whole.merge(cell)
+    return whole
 
 
 def _add_outcome(cell: Cell, record: RequestRecord) -> None:
