@@ -20,7 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from elision.proxy.disk_file import DiskFile, ForeignFileError, Item, is_damage
+from elision.accounts.sqlite_file import ForeignFileError, is_damage
+from elision.proxy.disk_file import DiskFile, Item
 from elision.proxy.store import Kept, StoreUnreachable
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elision.proxy.disk_file import DiskFile, ForeignFileError, Item
+from elision.accounts.sqlite_file import ForeignFileError
+from elision.proxy.disk_file import DiskFile, Item
 from elision.proxy.store import Kind, make_key, scope_of
 from fakes import disk_writer
 from fakes.disk_writer import BATCH, items_of, key_of

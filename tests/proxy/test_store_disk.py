@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from elision.proxy.disk_file import ForeignFileError
+from elision.accounts.sqlite_file import ForeignFileError
 from elision.proxy.store import Kind, StoreUnreachable, make_key, scope_of
 from elision.proxy.store_disk import DiskStore, reason_of
 
