@@ -3,8 +3,8 @@
 Pure but for reading its numbers. What a token's chance of being kept does not say: words are kept or
 dropped whole; a name or number that a text has for the tenth time was there nine times before;
 and an answer is of use only if all of it stays, so a word beside one that surely stays is worth
-more than alone. And a short text has little that could be asked for: what counts there is that it
-can still be read, so the shorter the text, the more counts how firmly a word belongs to its sentence's
+more than alone. And a sentence by itself has little that could be asked for: what counts there is that
+it can still be read, so the shorter the text, the more counts how firmly a word belongs to its sentence's
 frame, which the classifier's second head says. The formula's numbers come with the weights
 (`blend.json`); this module owns what they mean and runs no model.
 """
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elision.compressors.errors import WeightsMissing
+from elision.compressors.units import sentences
 
 BLEND = "blend.json"
 # A word that no token stands for cannot be judged: it goes last. Chances of 0 and 1 have no logarithm.
@@ -26,7 +27,7 @@ _MOST_MENTIONS = 4
 _MARKS = ".,;:!?()[]{}\"'“”‘’«»…"
 _LIMITS = {"neighbour": 1, "repeat": 1, "frame": 100, "frame_short": 100, "short": 10_000, "pieces": 1}
 _NUMBERS = ", ".join(f"`{name}` from 0 to {most}" for name, most in _LIMITS.items()) + ", and nothing else"
-# How fast the frame's weight falls with a text's length: twice as long, a sixteenth.
+# How fast the frame's weight falls with a sentence's length: twice as long, a sixteenth.
 _FALL = 4
 
 Ints = NDArray[np.int64]
@@ -44,8 +45,8 @@ class Blend:
             word stood before it: 0 not at all; 1: its second mention has half of its chance, its
             fourth and all later ones a quarter.
         frame: how much the frame counts beside the chance of being asked for, in a long text.
-        frame_short: the same in a text of at most `short` words; between them with the fourth power
-            of the length.
+        frame_short: the same in one sentence of at most `short` words; in longer ones it falls with
+            the fourth power of the length, in several with the square of their number, down to `frame`.
         short: words.
         pieces: how much of a word's length in tokens counts against it where the frame counts: 0
             nothing; 1: a word of two tokens must belong to the frame twice as firmly.
@@ -109,12 +110,13 @@ class Blend:
         score[count == 0] = np.log(_LEAST)
         score = self._lifted(score)
         for frame in frames:
-            score += self._weight(len(bounds)) * (frame - self.pieces * np.log(np.maximum(count, 1)))
+            score += self._weight(text, len(bounds)) * (frame - self.pieces * np.log(np.maximum(count, 1)))
         return score
 
-    def _weight(self, words: int) -> float:
+    def _weight(self, text: str, words: int) -> float:
         """Return how much the frame counts in a text of so many words."""
-        return max(self.frame, self.frame_short * min(1.0, self.short / words) ** _FALL)
+        most = self.frame_short * min(1.0, self.short / words) ** _FALL
+        return self.frame if most <= self.frame else max(self.frame, most / len(sentences(text)) ** 2)
 
     def _lifted(self, score: Floats) -> Floats:
         beside = np.full(len(score), -np.inf)

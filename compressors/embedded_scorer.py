@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "embedded"
 """Where the weights lie; a prepared model like any other (`elision.compressors.checkpoints`)."""
 WINDOW = 256
 """Tokens of a window, marks included; it was taught with fewer, and longer ones are slower."""
-_VERSION = "1"
+_VERSION = "2"
 
 
 class Embedded:

@@ -98,14 +98,22 @@ def test_what_was_named_before_counts_less() -> None:
     )
 
 
-def test_the_shorter_a_text_the_more_its_frame_counts() -> None:
-    """Up to `short` words all of it, at twice as many a sixteenth, and never less than `frame`."""
-    blend = Blend(frame=0.5, frame_short=16.0, short=4)
-    for count, weight in ((2, 16.0), (4, 16.0), (8, 1.0), (64, 0.5)):
-        bounds = np.asarray([(2 * at, 2 * at + 1) for at in range(count)])
-        chances = np.asarray([(1.0, 0.5)] * count)
-        found = blend.importance("a " * count, bounds, bounds, chances)
-        assert found == pytest.approx(np.full(count, weight * math.log(0.5)), abs=1e-5)
+@pytest.mark.parametrize(
+    ("text", "weight"),
+    [
+        ("a b", 16.0),
+        ("a b c d", 16.0),
+        ("a b c d e f g h", 1.0),
+        ("A b. C d.", 4.0),
+        ("A b. C d. E f. G h.", 0.5),
+        ("a " * 64, 0.5),
+    ],
+)
+def test_the_shorter_a_text_the_more_its_frame_counts(text: str, weight: float) -> None:
+    """In one sentence of up to `short` words all of it; then less, by length and sentences; never none."""
+    blend, bounds = Blend(frame=0.5, frame_short=16.0, short=4), words(text)
+    found = blend.importance(text, bounds, bounds, np.asarray([(1.0, 0.5)] * len(bounds)))
+    assert found == pytest.approx(np.full(len(bounds), weight * math.log(0.5)), abs=1e-5)
 
 
 def test_a_model_with_one_head_has_no_frame() -> None:
