@@ -94,13 +94,14 @@ class CausalLM:
         self._check_head()
 
     @classmethod
-    def load(cls, weights: Weights, threads: int | None = None) -> "CausalLM":
+    def load(cls, weights: Weights, threads: int | None = None, *, half: bool = False) -> "CausalLM":
         """Load weights, to the GPU if there is one.
 
         Args:
             weights: from `elision.compressors.weights.resolve`.
             threads: CPU threads for tensor work; torch keeps one such number per process. None
                 leaves it alone.
+            half: bf16 on a CPU too, which is faster where it has instructions for that, and slower else.
         Raises: WeightsMissing if they are no causal model's.
         """
         import torch
@@ -110,12 +111,13 @@ class CausalLM:
         if threads:
             torch.set_num_threads(threads)
         on_gpu = torch.cuda.is_available()
-        half = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float16
+        on_cpu = torch.bfloat16 if half else torch.float32
+        small = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float16
         try:
             with quiet():
                 model = AutoModelForCausalLM.from_pretrained(
                     weights.directory,
-                    dtype=half if on_gpu else torch.float32,
+                    dtype=small if on_gpu else on_cpu,
                     use_safetensors=True,
                     local_files_only=True,
                     trust_remote_code=False,

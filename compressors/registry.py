@@ -41,20 +41,24 @@ class Resources:
     counters: "Counters"
     cache_dir: Path | None = None
     threads: int | None = None
-    _models: dict[str, "CausalLM"] = field(default_factory=dict)
+    _models: dict[tuple[str, bool], "CausalLM"] = field(default_factory=dict)
     _classifiers: dict[tuple[str, str], "TokenClassifier"] = field(default_factory=dict)
 
-    def causal_lm(self, model: str) -> "CausalLM":
+    def causal_lm(self, model: str, precision: str = "full") -> "CausalLM":
         """Return a language model, loaded when first asked for.
 
+        Args:
+            model: as `elision.compressors.weights.resolve` takes it.
+            precision: `full`, or `half`: bf16 on a CPU too.
         Raises: WeightsMissing.
         """
-        if model not in self._models:
+        key = (model, precision == "half")
+        if key not in self._models:
             from elision.compressors.causal_lm import CausalLM
             from elision.compressors.weights import resolve
 
-            self._models[model] = CausalLM.load(resolve(model, self.cache_dir), self.threads)
-        return self._models[model]
+            self._models[key] = CausalLM.load(resolve(model, self.cache_dir), self.threads, half=key[1])
+        return self._models[key]
 
     def token_classifier(self, model: str, engine: str) -> "TokenClassifier":
         """Return a token classifier, loaded when first asked for.
@@ -250,6 +254,7 @@ def _causal_rows() -> dict[str, Row]:
             _llmlingua,
             {
                 "weights": Option("smollm2"),
+                "precision": Option("full", ("full", "half")),
                 "profile": Option("fixed", ("fixed", "compat")),
                 "level": Option("token", ("token", "word")),
                 "kv": Option("exact", ("exact", "fast")),
@@ -268,6 +273,7 @@ def _causal_rows() -> dict[str, Row]:
                 "agg": Option("mean", ("mean", "sum")),
                 "phrases": Option("rules"),
                 "weights": Option("smollm2"),
+                "precision": Option("full", ("full", "half")),
                 **FORCED_OPTIONS,
             },
             # SmolLM2 learnt from English; what it finds surprising in logs or code nobody has measured.
@@ -281,6 +287,7 @@ def _longllmlingua_row() -> Row:
         _longllmlingua,
         {
             "weights": Option("smollm2"),
+            "precision": Option("full", ("full", "half")),
             "rank_method": Option("longllmlingua", ("longllmlingua", "llmlingua", "bm25")),
             "condition_in_question": Option(
                 "after_condition",
@@ -357,7 +364,7 @@ def _longllmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> 
     from elision.compressors.longllmlingua import LongLLMLingua
     from elision.compressors.longllmlingua_options import Options, forced_options
 
-    lm = resources.causal_lm(str(options["weights"]))
+    lm = resources.causal_lm(str(options["weights"]), str(options["precision"]))
     forced = Forced.read(forced_options(options))
     return LongLLMLingua(lm, Options.read(options), resources.counters, forced)
 
@@ -368,7 +375,7 @@ def _llmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> Comp
     from elision.compressors.llmlingua import NAME, LLMLingua, Options
 
     read = Options.read(options)
-    lm = resources.causal_lm(str(options["weights"]))
+    lm = resources.causal_lm(str(options["weights"]), str(options["precision"]))
     if options["profile"] == "compat":
         from elision.compressors.llmlingua_compat import Compat, CompatOptions
 
@@ -382,5 +389,7 @@ def _selective_context(resources: Resources, options: Mapping[str, OptionValue])
     from elision.compressors.forced import Forced
     from elision.compressors.selective_context import NAME, Options, SelectiveContext
 
-    scorer = SelectiveContext(resources.causal_lm(str(options["weights"])), Options.read(options))
+    scorer = SelectiveContext(
+        resources.causal_lm(str(options["weights"]), str(options["precision"])), Options.read(options)
+    )
     return Extractive(NAME, scorer, resources.counters, Forced.read(options))

@@ -2,11 +2,16 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM
 
 from elision.compressors.causal_lm import CausalLM
+from elision.compressors.errors import WeightsMissing
 from elision.compressors.generation import Sampling, Writer
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import FAMILIES, save_tiny_lm
@@ -95,3 +100,64 @@ def test_texts_and_prefixes_beyond_the_window_are_scored_to_their_end(tmp_path: 
     [found] = lm.conditional([(prefix, text)])
     assert len(found.nll) == lm.count(text) > 128
     assert (found.nll > 0).all()
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_pieces_see_the_head_and_half_a_window_before_them(tmp_path: Path, family: str) -> None:
+    """Beyond the window: as one pass in which each piece is hidden from what is further back."""
+    folder = save_tiny_lm(tmp_path / "m", window=6000, family=family)
+    lm = CausalLM.load(resolve(str(folder), tmp_path / "c"))
+    text, prefix = "The quick brown fox was not late, he said. " * 400, "Who was late?"
+    head, ids = lm.head(prefix), lm.encode(text)
+    room = lm.window - len(head)
+    assert 2 * room < len(ids) < 5500
+    pieces = np.concatenate((np.zeros(room), 1 + np.arange(len(ids) - room) // (room // 2))).astype(int)
+    starts = np.asarray([np.flatnonzero(pieces == piece)[0] for piece in range(pieces[-1] + 1)])
+    at = np.arange(len(ids))
+    seen = (at <= at[:, None]) & (at >= (starts[pieces] - room // 2)[:, None])
+    whole = np.ones((len(head) + len(ids),) * 2, bool)
+    whole = np.tril(whole)
+    whole[len(head) :, len(head) :] = seen
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    mask = torch.where(torch.from_numpy(whole), 0.0, -1e9)[None, None]
+    with torch.inference_mode():
+        logits = model(torch.tensor([head + ids]), attention_mask=mask, use_cache=False).logits[0]
+    chosen = torch.log_softmax(logits[len(head) - 1 : -1], -1).gather(1, torch.tensor(ids)[:, None])[:, 0]
+    # The first token of a piece is foretold by the last of the piece before.
+    [found] = lm.conditional([(prefix, text)])
+    np.testing.assert_allclose(found.nll, -chosen.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_model_that_changes_its_logits_is_refused(tmp_path: Path) -> None:
+    """Surprisals that are silently wrong would be worse than none."""
+    lm = AutoModelForCausalLM.from_pretrained(save_tiny_lm(tmp_path / "m"), dtype=torch.float32).eval()
+    weights = resolve(str(tmp_path / "m"), tmp_path / "c")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "m" / "tokenizer.json"))
+    plain = lm.forward
+
+    def warmer(*args: Any, **told: Any) -> Any:
+        out = plain(*args, **told)
+        out.logits = out.logits * 2
+        return out
+
+    lm.forward = warmer
+    with pytest.raises(WeightsMissing, match="change their logits"):
+        CausalLM(lm, tokenizer, weights)
+
+
+def test_a_folder_without_a_causal_model_is_refused(tmp_path: Path) -> None:
+    """The message says which folder."""
+    folder = save_tiny_lm(tmp_path / "m")
+    told = (folder / "config.json").read_text().replace('"llama"', '"no such model"')
+    (folder / "config.json").write_text(told)
+    with pytest.raises(WeightsMissing, match="holds no causal model"):
+        CausalLM.load(resolve(str(folder), tmp_path / "c"))
+
+
+def test_half_precision_is_told_and_near(tmp_path: Path) -> None:
+    """Scores in bf16 are others to the cache, and the same to three digits or so."""
+    weights = resolve(str(save_tiny_lm(tmp_path / "m")), tmp_path / "c")
+    full, half = CausalLM.load(weights), CausalLM.load(weights, half=True)
+    assert full.fingerprint != half.fingerprint
+    one, other = (lm.surprisal([TEXTS[-1]])[0].nll for lm in (full, half))
+    assert np.corrcoef(one, other)[0, 1] > 0.97

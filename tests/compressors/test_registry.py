@@ -53,7 +53,7 @@ def test_an_unknown_method_names_the_nearest() -> None:
         ((("level", 3),), "must be str, not 3"),
         ((("level", True),), "must be str"),
         ((("force_tokens", "."),), "must be a list of strings, not '.'"),
-        ((("zzz", 1),), "known: agg, drop_consecutive, .*, level, phrases, reduce_level, weights"),
+        ((("zzz", 1),), "known: agg, drop_consecutive, .*, level, phrases, precision, reduce_level, weights"),
     ],
 )
 def test_wrong_options_are_refused(options: tuple[tuple[str, str | int], ...], message: str) -> None:
