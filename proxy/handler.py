@@ -84,14 +84,18 @@ class Exchange:
         """Return what the rewriter is to know of the request."""
         return Ask(self.request.method, self.path, self.team, self.headers, self.upstream)
 
-    def own_headers(self) -> Headers:
-        """Return the `x-elision-*` headers of the answer, which starts now."""
+    def own_headers(self, *, is_relayed: bool = True) -> Headers:
+        """Return the `x-elision-*` headers of the answer, which starts now.
+
+        Args:
+            is_relayed: an upstream answers, and bills; else we do.
+        """
         self.overhead_ms = (time.perf_counter() - self.started - self.waited_s) * 1000
         if self.report.silent:
             return []
         overhead = f"{self.overhead_ms:.2f}"
         pairs = [("x-elision-request-id", self.request_id), ("x-elision-overhead-ms", overhead)]
-        is_billed = self.status < _ERRORS
+        is_billed = is_relayed and self.status < _ERRORS
         money = self.pricing.estimate(self.report, self.upstream) if is_billed else None
         return pairs + self.report.headers(money)
 
@@ -358,5 +362,5 @@ def _refusal(exchange: Exchange, failure: ProxyError) -> web.Response:
 def _answer(exchange: Exchange, status: int, body: bytes) -> web.Response:
     """Return an answer of our own, in JSON."""
     exchange.status = status
-    headers = [("Content-Type", "application/json"), *exchange.own_headers()]
+    headers = [("Content-Type", "application/json"), *exchange.own_headers(is_relayed=False)]
     return web.Response(status=status, body=body, headers=CIMultiDict(headers))
