@@ -7,7 +7,7 @@ for when nobody can take it away: old minutes become hours, then days, and only 
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from types import MappingProxyType
@@ -83,11 +83,11 @@ class Cell:
         return sums_of(self.numbers(), self.words)
 
 
-def sums_of(numbers: list[int], words: Mapping[str, int]) -> Sums:
+def sums_of(numbers: Sequence[int], words: Mapping[str, int]) -> Sums:
     """Return measures from what `Cell.numbers` returns, and words."""
     counts, overhead = len(COUNTS), len(COUNTS) + len(OVERHEAD_BOUNDS_MS) + 1
     return Sums(
-        *numbers[:counts],
+        **dict(zip(COUNTS, numbers[:counts], strict=True)),
         overhead=tuple(numbers[counts:overhead]),
         ratios=tuple(numbers[overhead:]),
         words=MappingProxyType(dict(words)),

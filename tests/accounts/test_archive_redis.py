@@ -140,6 +140,7 @@ def test_sums_are_those_of_the_requests(tmp_path: Path) -> None:
         line = Line(runner.run(running.__aenter__()))
         try:
             check()
+            assert line.fates == []
         finally:
             runner.run(running.__aexit__(None, None, None))
 
@@ -233,6 +234,7 @@ async def test_a_redis_that_is_away_is_told(line: Line) -> None:
         line.fates = ["away"]
         with pytest.raises(ArchiveTrouble, match="Redis: away"):
             await ask()
+        assert line.fates == []
 
 
 async def test_figures_are_exact_beyond_what_floats_hold(line: Line) -> None:

@@ -69,6 +69,7 @@ async def test_after_a_restart_all_is_well_again(tmp_path: Path) -> None:
         await server.kill()
         await server.start()
         await _until_it_takes(commands)
+        assert await server.command("GET", KEY) == b"1"
 
 
 async def test_the_new_master_is_found(tmp_path: Path) -> None:
