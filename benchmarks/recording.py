@@ -160,8 +160,8 @@ def questions(archive: Archive, now: int) -> dict[str, Callable[[], Awaitable[Se
         "1 hour, by the minute and team": lambda: archive.rows(
             Query(now - HOUR_S, now, Step.MINUTE, ("team",))
         ),
-        "24 hours, by the minute": lambda: archive.rows(Query(day, now, Step.MINUTE)),
-        "30 days, by the hour": lambda: archive.rows(Query(month, now, Step.HOUR)),
+        "6 hours, by the minute": lambda: archive.rows(Query(now - 6 * HOUR_S, now, Step.MINUTE)),
+        "14 days, by the hour": lambda: archive.rows(Query(now - 14 * DAY_S, now, Step.HOUR)),
         "30 days, by the day, of one team": lambda: archive.rows(
             Query(month, now, Step.DAY, ("method",), (("team", "team-07"),))
         ),
