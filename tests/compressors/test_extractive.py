@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elision.compressors.base import Span, Target, Units
+from elision.compressors.base import Demand, Identity, Span, Target, Units
 from elision.compressors.errors import BadOption
 from elision.compressors.extractive import Extractive
 from elision.compressors.forced import Forced
 from elision.compressors.protect import find_spans
+from elision.compressors.scores import pack, quantised
 from elision.compressors.tokens import Counters
 from elision.compressors.units import words
 
@@ -224,3 +225,43 @@ def test_an_identity_tells_the_scorer_from_the_selector() -> None:
     assert plain.identity.scorer == forced.identity.scorer == "by-length/1"
     assert plain.identity.fingerprint != forced.identity.fingerprint == forced.fingerprint
     assert not plain.identity.reads_question
+
+
+class Demanding:
+    """A scorer that must know what is asked for; prefers what stands last."""
+
+    fingerprint = "demanding"
+    reads_question = True
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Demand]] = []
+
+    def score(self, texts: Sequence[str], questions: Sequence[str]) -> list[Units]:
+        bounds = [words(text) for text in texts]
+        return [Units(one, np.arange(len(one), dtype=np.float64)) for one in bounds]
+
+    def score_for(
+        self, texts: Sequence[str], questions: Sequence[str], demands: Sequence[Demand]
+    ) -> list[Units]:
+        self.asked += zip(texts, questions, demands, strict=True)
+        return self.score(texts, questions)
+
+
+def test_a_scorer_that_needs_the_target_is_told_rate_and_what_is_held() -> None:
+    """Each text, question and demand once; nothing known is taken over, nothing found is kept."""
+    text = "The fox of 1987 was late and nobody saw it because the fox is quick and the night is long."
+    scorer = Demanding()
+    made = Extractive("m", scorer, Counters(), Forced(("fox",)))
+    targets = [Target(rate=0.5, question="Who?"), Target(rate=0.5, question="Who?"), Target(tokens=10)]
+    known = [pack(quantised(scorer.score([text], [""])[0]), len(text))] * 3
+    results = made.compress_known([text] * 3, targets, known)
+    assert [question for _, question, _ in scorer.asked] == ["Who?", ""]
+    half, ten = (demand for _, _, demand in scorer.asked)
+    assert half.rate == pytest.approx(0.5)
+    assert ten.rate == pytest.approx(10 / results[2].outcome.tokens_before)
+    held = [text[span.start : span.end] for span in half.held]
+    assert held.count("fox") == 2
+    assert "1987" in held
+    assert half.held == ten.held
+    assert all(result.scores == b"" and not result.outcome.reason for result in results)
+    assert made.identity == Identity("demanding force=('fox',) digits=0 drop=0", "", reads_question=True)

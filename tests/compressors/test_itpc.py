@@ -77,8 +77,7 @@ def kept_of(units: Units) -> list[bool]:
     return [bool(one >= -1) for one in units.importance]
 
 
-@pytest.mark.parametrize("rate", [0.2, 0.5, 0.77])
-@pytest.mark.parametrize("prefix", ["", "Who was late?"])
+@pytest.mark.parametrize(("rate", "prefix"), [(0.2, ""), (0.77, ""), (0.5, "Who was late?")])
 def test_what_stays_is_what_the_paper_says(lm: CausalLM, rate: float, prefix: str) -> None:
     """Exact memory: every segment after what stayed before it, as if all of that were read anew."""
     [units] = Itpc(lm, Reading(iterative_size=16)).weigh([WORDS], [prefix], [[rate]])
@@ -114,8 +113,7 @@ def test_fast_memory_keeps_what_was_read_where_it_was_read(lm: CausalLM) -> None
     assert kept_of(whole) == [True] * len(tokens.ids)
 
 
-@pytest.mark.parametrize("kv", list(Kv))
-@pytest.mark.parametrize("contrast", [False, True])
+@pytest.mark.parametrize(("kv", "contrast"), [(Kv.EXACT, False), (Kv.EXACT, True), (Kv.FAST, True)])
 def test_company_does_not_change_the_choice(lm: CausalLM, kv: Kv, contrast: bool) -> None:
     """Texts of unlike lengths read together, some with a prefix: each as alone."""
     texts = [WORDS, SCRIPTS * 3, "A fox.", "", PROSE, " ", WORDS[:90]]
