@@ -78,23 +78,36 @@ class Dashboard {
   async #round(signal) {
     const choice = chosen();
     const seldom = this.rounds % SELDOM === 0;
-    this.rounds += 1;
     const { since, step, by, only } = choice;
     const sums = (more) => `sums?${new URLSearchParams({ since, ...more, ...only })}`;
-    const recent = `recent?${new URLSearchParams({ order: this.recents.order, count: RECENT, ...only })}`;
     const wanted = {
       groups: sums({ step: "all", by: by === "method" ? by : `${by},method` }),
       series: sums({ step, by, fields: SERIES_FIELDS }),
-      recent,
-      ...(seldom ? { values: "values", policies: "policies", spending: "spending" } : {}),
+      recent: `recent?${new URLSearchParams({ order: this.recents.order, count: RECENT, ...only })}`,
       ...(this.about ? {} : { about: "about" }),
     };
-    const names = Object.keys(wanted);
-    const answers = await Promise.all(names.map((name) => ask(API + wanted[name], { signal })));
-    const changed = new Set(names.filter((name, index) => this.#keep(name, wanted[name], answers[index])));
+    const changed = await this.#ask(wanted, signal);
     this.about = this.told.get("about");
     await drawable;
-    this.#show(changed, choice);
+    const all = added(this.told.get("groups").rows);
+    if (all.requests) {
+      this.#show(changed, choice, all);
+    }
+    if (seldom) {
+      this.#showRest(await this.#ask({ values: "values", policies: "policies", spending: "spending" }, signal));
+    }
+    if (!all.requests) {
+      this.#frame(false);
+    }
+    this.#finish(all.requests ?? 0);
+    this.rounds += 1;
+  }
+
+  // Asks several questions at once; returns the names of those whose answers are other ones than before.
+  async #ask(wanted, signal) {
+    const names = Object.keys(wanted);
+    const answers = await Promise.all(names.map((name) => ask(API + wanted[name], { signal })));
+    return new Set(names.filter((name, index) => this.#keep(name, wanted[name], answers[index])));
   }
 
   // Remembers an answer; returns whether it is another one than before.
@@ -106,9 +119,25 @@ class Dashboard {
     return isNew;
   }
 
-  #show(changed, { since, until, step, by }) {
-    const rows = this.told.get("groups").rows;
-    const all = added(rows);
+  #show(changed, { since, until, step, by }, all) {
+    this.#frame(true);
+    if (changed.has("groups")) {
+      this.#sums(this.told.get("groups").rows, all, by);
+    }
+    if (changed.has("series") || this.until !== until) {
+      this.until = until;
+      this.saved.show(this.told.get("series").rows, { since, until, step }, by);
+    }
+    if (changed.has("recent")) {
+      this.recents.show(this.told.get("recent").requests);
+    }
+    if (!this.rounds) {
+      performance.mark("figures");
+    }
+  }
+
+  // Shows what changes seldom.
+  #showRest(changed) {
     if (changed.has("values")) {
       offer(this.told.get("values").values);
     }
@@ -118,24 +147,14 @@ class Dashboard {
     if (changed.has("spending")) {
       this.spending.show(this.told.get("spending"));
     }
-    this.#frame(Boolean(all.requests));
-    if (all.requests) {
-      if (changed.has("groups")) {
-        this.#sums(rows, all, by);
-      }
-      if (changed.has("series") || this.until !== until) {
-        this.saved.show(this.told.get("series").rows, { since, until, step }, by);
-      }
-      if (changed.has("recent")) {
-        this.recents.show(this.told.get("recent").requests);
-      }
-    }
-    this.until = until;
+  }
+
+  #finish(requests) {
     element("moment").textContent = `as of ${new Date().toLocaleTimeString([], { hour12: false })}`;
-    this.#announce(all.requests ?? 0);
-    if (!document.body.dataset.ready) {
+    this.#announce(requests);
+    if (!this.rounds) {
       document.body.dataset.ready = "true";
-      performance.mark("figures");
+      performance.mark("all");
     }
   }
 
