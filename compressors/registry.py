@@ -306,7 +306,7 @@ def _longllmlingua_row() -> Row:
             "high_priority_bonus": Option(100.0),
             "token_budget_ratio": Option(1.4),
             "keep_split": Option(False),
-            "level": Option("token", ("token", "word")),
+            "level": Option("word", ("word", "token")),
             "iterative_size": Option(200),
             "kv": Option("exact", ("exact", "fast")),
             **FORCED_OPTIONS,

@@ -69,8 +69,8 @@ class SentenceFilter:
         for at, number in (*places[: self.keep_first_sentence], *last):
             worth[at][number] += self.high_priority_bonus
         for at, own in enumerate(scores):
-            best = sorted(range(len(own)), key=lambda number, own=own: (-own[number], number))
-            for number in best[: self.keep_sentence_number]:
+            best = sorted((-score, number) for number, score in enumerate(own))
+            for _, number in best[: self.keep_sentence_number]:
                 worth[at][number] += self.high_priority_bonus
         stays = [[False] * len(own) for own in worth]
         left = target * self.token_budget_ratio

@@ -6,6 +6,7 @@ which belong to some methods only; it compresses nothing. Source: llmlingua 0.2.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from elision.compressors.base import OptionValue
 from elision.compressors.errors import BadOption, nearest
@@ -178,43 +179,44 @@ def _causal(name: str, value: object) -> OptionValue:
         raise BadOption(f"{name} must be {type(default).__name__}, not {value!r}")
     if name == "rank_method" and value not in _RANKS:
         raise BadOption(f"rank_method cannot be {value!r} here; known: {', '.join(_RANKS)}")
-    return value  # type: ignore[return-value]  # it is of its default's type
+    return value
 
 
 def _segments(texts: object, rates: object, compress: object) -> tuple[tuple[Segment, ...], ...]:
     """Read the three lists of lists that name segments."""
-    told = [texts, rates, compress]
-    if not _is_nested(texts, str):
+    told = _nested("context_segs", texts, str)
+    if told is None:
         raise BadOption("context_segs must be a list of lists of strings, one list for each context")
-    for name, value, kind in ((_SEGMENTS[1], rates, float), (_SEGMENTS[2], compress, bool)):
-        if value is not None and not _is_nested(value, kind, like=texts):
-            raise BadOption(f"{name} must be lists as long as those of context_segs, of {kind.__name__}")
+    shares = _nested("context_segs_rate", rates, float, told)
+    flags = _nested("context_segs_compress", compress, bool, told)
     found: list[tuple[Segment, ...]] = []
-    for at, segments in enumerate(told[0]):  # type: ignore[arg-type]  # checked above
-        own = []
-        for number, text in enumerate(segments):
-            rate = None if rates is None else float(rates[at][number])  # type: ignore[index]
-            stays = compress is not None and not compress[at][number]  # type: ignore[index]
+    for at, own in enumerate(told):
+        segments = []
+        for number, text in enumerate(own):
+            rate = None if shares is None else float(shares[at][number])
             if rate is not None and not 0 <= rate <= 1:
                 raise BadOption(f"context_segs_rate must be in [0, 1], not {rate}")
-            own.append(Segment(text, 1.0 if stays else rate))
-        found.append(tuple(own))
+            stays = flags is not None and not flags[at][number]
+            segments.append(Segment(str(text), 1.0 if stays else rate))
+        found.append(tuple(segments))
     return tuple(found)
 
 
-def _is_nested(value: object, kind: type, like: object = None) -> bool:
-    """Whether a value is lists of lists of a type, of the same lengths as another's."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return False
+def _nested(
+    name: str, value: object, kind: type, like: Sequence[Sequence[Any]] | None = None
+) -> Sequence[Sequence[Any]] | None:
+    """Return lists of lists of a type, of the same lengths as others; None where nothing is given."""
+    if value is None:
+        return None
     kinds = (int, float) if kind is float else (kind,)
-    for own in value:
-        if (
-            not isinstance(own, Sequence)
-            or isinstance(own, str)
-            or not all(isinstance(x, kinds) for x in own)
-        ):
-            return False
-    return like is None or [len(own) for own in value] == [len(own) for own in like]  # type: ignore[attr-defined]
+    right = isinstance(value, Sequence) and not isinstance(value, str)
+    lists: Sequence[Any] = value if isinstance(value, Sequence) else ()
+    right = right and all(isinstance(own, Sequence) and not isinstance(own, str) for own in lists)
+    right = right and all(isinstance(item, kinds) for own in lists for item in own)
+    if right and (like is None or [len(own) for own in lists] == [len(own) for own in like]):
+        return lists
+    wanted = "a list of lists" if like is None else "lists as long as those of context_segs,"
+    raise BadOption(f"{name} must be {wanted} of {kind.__name__}")
 
 
 def _checked(given: Mapping[str, object]) -> Wishes:

@@ -155,7 +155,7 @@ def test_what_the_method_cannot_do_is_refused(weights: str, engine: Engine) -> N
         ({"condition_in_question": "behind"}, "condition_in_question"),
     ):
         with pytest.raises(BadOption, match=told):
-            compressor.compress_prompt(CONTEXTS, question=QUESTION, **argument)  # type: ignore[arg-type]
+            compressor.compress_prompt(CONTEXTS, question=QUESTION, **argument)
     with pytest.raises(BadOption, match="belongs to LLMLingua and LongLLMLingua, not to frequency"):
         PromptCompressor(method="frequency", engine=engine).compress_prompt(CONTEXTS, reorder_context="sort")
     verbatim = {"token_to_word": "mean", "chunk_end_tokens": [".", "\n"], "force_tokens": [], "rate": 0.5}

@@ -92,7 +92,8 @@ def test_both_rooms_rank_by_words_alike(question: str, documents: list[str]) -> 
 def test_a_word_weighs_by_how_rare_it_is() -> None:
     """By hand: two documents of one word each, of which one holds what is asked."""
     [one, other] = bm25_scores("fox", ["fox", "dog"])
-    assert (one, other) == (pytest.approx(log(2) * 2.5 / 2.5), 0.0)
+    assert one == pytest.approx(log(2) * 2.5 / 2.5)
+    assert other == 0.0
 
 
 @given(st.lists(st.sampled_from("abcde") | st.sampled_from(["né", "漢字", "?"]), max_size=12), st.data())

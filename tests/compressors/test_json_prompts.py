@@ -22,7 +22,7 @@ DATA: dict[str, Any] = {
 
 def test_strings_go_as_far_as_their_keys_say() -> None:
     """In lists and objects too; what is not to be compressed and what is no text stays."""
-    config = {
+    config: dict[str, dict[str, object]] = {
         "body": {"rate": 0.4, "value_type": "str"},
         "notes": {"compress": False},
         "id": {"value_type": "int"},

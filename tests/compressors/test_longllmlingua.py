@@ -383,7 +383,8 @@ def test_options_are_read_and_told_apart(lm: CausalLM) -> None:
         Options(use_context_level_filter=False),
         Options(use_token_level_filter=False),
         Options(sentences=SentenceFilter()),
-        Options(reading=Reading(iterative_size=100)),
+        Options(reading=Reading(Grain.WORD, 100)),
+        Options(reading=Reading(Grain.TOKEN)),
     ]
     prints = {LongLLMLingua(lm, one, COUNTERS).fingerprint for one in every}
     assert len(prints) == len(every)

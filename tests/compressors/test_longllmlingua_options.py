@@ -49,7 +49,7 @@ def test_every_option_has_its_effect() -> None:
         "use_sentence_level_filter": True,
         "keep_sentence_number": 2,
         "use_token_level_filter": False,
-        "level": "word",
+        "level": "token",
         "iterative_size": 50,
         "kv": "fast",
     }
@@ -61,7 +61,7 @@ def test_every_option_has_its_effect() -> None:
         use_context_level_filter=False,
         use_token_level_filter=False,
         sentences=SentenceFilter(keep_sentence_number=2),
-        reading=Reading(Grain.WORD, 50, Kv.FAST),
+        reading=Reading(Grain.TOKEN, 50, Kv.FAST),
     )
     still = Options(use_context_level_filter=False, dynamic_context_compression_ratio=0.0)
     assert not still.ranks
