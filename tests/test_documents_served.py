@@ -94,9 +94,9 @@ def rewriter(policy: Policy, compressor: InProcess) -> PolicyRewriter:
 
 
 async def said(request: Received) -> AsyncIterator[bytes]:
-    """Answer with the middle of the first document that was sent."""
+    """Answer with the words of the last document that was sent, of which most was taken away."""
     content = json.loads(request.body)["messages"][0]["content"]
-    words = content.split("]: ", 1)[1].split("\n")[0]
+    words = content.split("]: ")[-1].split("\n")[0]
     body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": words}}]}
     yield answer(json.dumps(body).encode())
 

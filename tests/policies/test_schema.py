@@ -304,3 +304,11 @@ def test_a_files_history_takes_the_place_of_a_presets() -> None:
     preset = read({"history": {"older_than_turns": 8, "rate": 0.4}})
     assert merged(read({"history": {"expected_turns": 9}}), preset).history.older_than_turns is None
     assert merged(read({}), preset).history.older_than_turns == 8
+
+
+def test_answers_are_recovered_only_where_a_policy_says_so() -> None:
+    """It costs the byte-transparency of answers, so that nobody has it unasked; a preset's word gives way."""
+    assert meant({}).recover is False
+    assert meant({"recover": True}).recover is True
+    assert merged(read({"recover": False}), read({"recover": True})).recover is False
+    assert merged(read({}), read({"recover": True})).recover is True
