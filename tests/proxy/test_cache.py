@@ -89,6 +89,16 @@ def test_any_slices_of_any_text_come_back_equal(text: str, data: st.DataObject) 
     assert unpack(pack(outcome, text), job, IDENTITY) == outcome
 
 
+def test_slices_that_changed_places_come_back_in_their_order() -> None:
+    """As of documents that were put in another order; numbers then go back, and no text is kept."""
+    kept = (Span(8, 12), Span(0, 4), Span(5, 7))
+    text = "".join(TEXT[span.start : span.end] for span in kept)
+    outcome = dataclasses.replace(OUTCOME, text=text, kept=kept)
+    packed = pack(outcome, TEXT)
+    assert unpack(packed, JOB, IDENTITY) == outcome
+    assert text.encode() not in (values.unpack(packed) or text.encode())
+
+
 def test_what_is_made_of_slices_is_kept_without_text() -> None:
     """The text is known to whoever asks; a store that is read by others shows none of it."""
     for outcome in (OUTCOME, LEFT):
