@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ def attach(graph: Path, head: Head) -> None:
         for at, name in enumerate(node.output):
             if name == KEEP:
                 node.output[at] = _ANSWER
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         f"{_SECOND}.weights": head.weights[:, None].astype(np.float32),
         f"{_SECOND}.bias": np.asarray([head.bias], np.float32),
         f"{_SECOND}.axis": np.asarray([2], np.int64),
@@ -123,7 +124,7 @@ def attach(graph: Path, head: Head) -> None:
         ]
     )
     del model.graph.output[:]
-    shape = ["window", "token", 2]
+    shape: list[str | int | None] = ["window", "token", 2]
     model.graph.output.append(helper.make_tensor_value_info(KEEP, TensorProto.FLOAT, shape))
     onnx.save(model, str(graph))
 
@@ -132,7 +133,7 @@ def _layer(graph: Path) -> str:
     import onnx
 
     names = [name for node in onnx.load(str(graph)).graph.node for name in node.output]
-    layers = {int(match[1]): name for name in names if (match := _LAYER.search(name))}
+    layers: dict[int, str] = {int(match[1]): name for name in names if (match := _LAYER.search(name))}
     if not layers:
         raise WeightsMissing(f"{graph}: no layers of BERT's names")
     return layers[max(2 * len(layers) // 3 - 1, 0)]
