@@ -183,19 +183,10 @@ class Meters:
     """Counts finished requests; for one event loop.
 
     Args:
-        is_retry: tells whether a request repeats one that was answered a moment ago; called once each.
         models, names, combinations: how many are told apart.
     """
 
-    def __init__(
-        self,
-        is_retry: Callable[[RequestRecord], bool],
-        *,
-        models: int = MODELS,
-        names: int = NAMES,
-        combinations: int = COMBINATIONS,
-    ) -> None:
-        self._is_retry = is_retry
+    def __init__(self, *, models: int = MODELS, names: int = NAMES, combinations: int = COMBINATIONS) -> None:
         self._models = Bounded(models)
         self._names = tuple(Bounded(names) for _ in range(4))
         self._words = Bounded(names)
@@ -284,7 +275,7 @@ class Meters:
             _put(group.answers[is_compressed], ANSWER_BOUNDS, tokens, tokens)
         for reason in answered.finish_reasons:
             self._count(group.finishes[is_compressed], reason)
-        if self._is_retry(record):
+        if record.is_retry:
             group.retries[is_compressed] += 1
         if record.error:
             self._count(group.failures, record.error)

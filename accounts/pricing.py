@@ -44,11 +44,11 @@ class Priced:
     def settle(self, record: RequestRecord) -> RequestRecord:
         """Return a finished request with its `money` and `tokens_saved`, by what the upstream billed."""
         answered, report = record.answered, record.report
-        if not 0 < record.status < _ERRORS:
-            return replace(record, tokens_saved=0, money=None) if record.tokens_saved else record
         usage = answered.usage
-        if usage is None and not (record.body_bytes and report.tokens_before):
-            return record  # an answer of our own, or to something that has no tokens
+        is_error = not 0 < record.status < _ERRORS
+        # Without bytes of an upstream's answer it is one of our own, or the client left before it.
+        if is_error or (usage is None and not (record.body_bytes and report.tokens_before)):
+            return replace(record, tokens_saved=0) if record.tokens_saved else record
         saved = reconciled(report, usage)
         asked = Asked(report.model, answered.model, record.upstream, answered.service_tier)
         offer = self._prices.of(asked, record.at)

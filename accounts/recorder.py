@@ -8,17 +8,11 @@ bounds, and is offered again.
 import asyncio
 import logging
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
-from elision.accounts.labels import DEFAULT_TEAM
 from elision.accounts.records import RequestRecord
 from elision.accounts.tally import Names, Tally
-
-RETRY_S = 60.0
-"""A request that comes so soon after the same one was answered well repeats it."""
-_REMEMBERED = 10_000
 
 
 class KeepingTrouble(Exception):
@@ -43,32 +37,6 @@ class Keeper(Protocol):
     def close(self) -> None:
         """Let go of files and connections."""
         ...
-
-
-class Retries:
-    """Remembers which requests were answered well a moment ago, to tell those that repeat them.
-
-    Args:
-        most: requests that are remembered.
-    """
-
-    def __init__(self, most: int = _REMEMBERED) -> None:
-        self._most = most
-        self._ended: OrderedDict[tuple[str, int], float] = OrderedDict()
-
-    def is_retry(self, record: RequestRecord) -> bool:
-        """Return whether a request repeats one; remember it where it was answered well itself."""
-        if not record.body_hash:
-            return False
-        key = (record.report.team or DEFAULT_TEAM, record.body_hash)
-        ended = self._ended.get(key)
-        found = ended is not None and 0 <= record.at - ended <= RETRY_S
-        if 200 <= record.status < 300 and not record.error:
-            self._ended[key] = record.at + record.total_ms / 1000
-            self._ended.move_to_end(key)
-            if len(self._ended) > self._most:
-                self._ended.popitem(last=False)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +70,6 @@ class Recorder:
         self._flush_s = flush_s
         self._recent = recent
         self._names = Names()
-        self._retries = Retries()
         self._lock = threading.Lock()
         self._current = Tally(recent)
         self._pending = Tally(recent)
@@ -119,9 +86,8 @@ class Recorder:
 
     def add(self, record: RequestRecord) -> None:
         """Take one finished request; nothing is written here."""
-        retried = self._retries.is_retry(record)
         with self._lock:
-            self._current.add(record, self._names, retried=retried)
+            self._current.add(record, self._names)
 
     def figures(self) -> RecorderFigures:
         """Return what became of what was recorded, for metrics."""

@@ -191,6 +191,7 @@ class RequestRecord:
         body_bytes: of the answer.
         body_hash: of the client's body, in this process alone; 0 where it was not read.
         traceparent: as the client sent it, "" where it sent none.
+        is_retry: it repeats one that was answered well a moment ago (`elision.accounts.retries`).
     """
 
     request_id: str
@@ -211,6 +212,7 @@ class RequestRecord:
     body_bytes: int = 0
     body_hash: int = 0
     traceparent: str = ""
+    is_retry: bool = False
 
 
 class RecordSink(Protocol):

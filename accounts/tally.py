@@ -161,21 +161,14 @@ class Tally:
     def __bool__(self) -> bool:
         return bool(self.cells or self.recent)
 
-    def add(self, record: RequestRecord, names: Names, *, retried: bool = False) -> None:
-        """Add one finished request.
-
-        Args:
-            record: its figures.
-            names: that are told apart.
-            retried: whether it repeats one that was answered well a moment ago.
-        """
+    def add(self, record: RequestRecord, names: Names) -> None:
+        """Add one finished request, its labels and words told apart as far as names go."""
         at = int(record.at)
         key = (floor(at, MINUTE_S), names.labels(labels_of(record)))
         cell = self.cells.get(key)
         if cell is None:
             cell = self.cells[key] = Cell()
         self.requests += 1
-        cell.retried += retried
         _add_outcome(cell, record)
         _add_tokens(cell, record)
         _add_money(cell, record)
@@ -278,6 +271,7 @@ def _add_outcome(cell: Cell, record: RequestRecord) -> None:
     cell.streams += record.answered.streamed
     cell.failed += has_failed(record)
     cell.rejected += record.sent_original_after_rejection
+    cell.retried += record.is_retry
     cell.overhead_us += round(record.overhead_ms * 1000)
     cell.total_ms += round(record.total_ms)
     cell.overhead[bisect_left(OVERHEAD_BOUNDS_MS, record.overhead_ms)] += 1

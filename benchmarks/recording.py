@@ -27,6 +27,7 @@ from elision.accounts.archive import Archive, Order, Query, Step
 from elision.accounts.archive_sqlite import SqliteArchive, SqliteKeeper
 from elision.accounts.money import Basis
 from elision.accounts.records import Report, RequestRecord
+from elision.accounts.retries import Retries, RetriesMarked
 from elision.accounts.spans import DAY_S, HOUR_S, floor
 from elision.accounts.spending import month_query
 from elision.accounts.tally import Names, Tally
@@ -97,7 +98,9 @@ async def recording(rounds: int, folder: Path) -> tuple[list[str], bool]:
         await asyncio.sleep(3)  # prices are loaded in the background
         settle_garbage()  # as the proxy does
         sinks: dict[str, Callable[[RequestRecord], object]] = {"pricing": books.pricing.settle}
-        sinks |= {type(sink).__name__: sink.add for sink in books.sinks}
+        [marked] = books.sinks
+        sinks |= {"retries": RetriesMarked((), Retries()).add}
+        sinks |= {type(sink).__name__: sink.add for sink in marked.sinks}
         costs: dict[str, list[float]] = {name: [] for name in sinks}
         for _ in range(rounds):
             settled = [books.pricing.settle(record) for record in made]

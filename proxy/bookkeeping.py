@@ -5,7 +5,6 @@ later, off the event loop.
 """
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from elision.accounts.pricing import Priced
 from elision.accounts.recorder import Keeper, Recorder
 from elision.accounts.records import RecordSink, TextSink
 from elision.accounts.request_log import RequestLogSink
+from elision.accounts.retries import RetriesMarked
 from elision.config.accounts import Accounts
 from elision.config.redis import RedisEntry
 from elision.config.settings import Settings
@@ -36,13 +36,13 @@ class Books:
 
     Attributes:
         pricing: what tokens cost.
-        sinks: who is told of each finished request, in this order.
+        sinks: who is told of each finished request.
         archive: answers the dashboard's questions; None where nothing is kept.
         texts: takes texts of teams whose policy says so; None where nothing is to be done with them.
     """
 
     pricing: Pricing
-    sinks: Sequence[RecordSink]
+    sinks: tuple[RetriesMarked, ...]
     archive: Archive | None = None
     texts: TextSink | None = None
 
@@ -64,7 +64,7 @@ async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack
         sinks.append(lines)
     if settings.telemetry.endpoint:
         sinks.append(_open_telemetry(settings, metrics, stack))
-    return Books(pricing, sinks, archive, lines)
+    return Books(pricing, (RetriesMarked(sinks),), archive, lines)
 
 
 def _open_request_log(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> RequestLogSink | None:

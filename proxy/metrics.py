@@ -14,7 +14,6 @@ from pathlib import Path
 from elision.accounts.counts import Counts, Labels, Numbers, expanded, joined
 from elision.accounts.exposition import Exposition, exposed
 from elision.accounts.meters import BY_REQUEST, Meters
-from elision.accounts.recorder import Retries
 from elision.accounts.records import RequestRecord
 from elision.accounts.shared_counts import SharedCounts
 
@@ -42,7 +41,7 @@ class Metrics:
     """Counts finished requests, and tells Prometheus."""
 
     def __init__(self) -> None:
-        self._meters = Meters(Retries().is_retry)
+        self._meters = Meters()
         self._sources: list[Source] = []
         self._asked: list[Asked] = []
         self._shared: SharedCounts | None = None

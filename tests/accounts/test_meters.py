@@ -8,7 +8,6 @@ from elision.accounts.counts import Counts, expanded
 from elision.accounts.exposition import exposed
 from elision.accounts.meters import BY_REQUEST, Meters
 from elision.accounts.money import NANO, Basis, Money
-from elision.accounts.recorder import Retries
 from elision.accounts.records import Report, RequestRecord
 from elision.accounts.usage import Answered, Usage
 
@@ -45,7 +44,7 @@ RECORD = RequestRecord(
 
 
 def counted(*records: RequestRecord, models: int = 100, combinations: int = 1000) -> Counts:
-    meters = Meters(Retries().is_retry, models=models, combinations=combinations)
+    meters = Meters(models=models, combinations=combinations)
     for record in records:
         meters.add(record)
     counts = expanded(meters.counts(), BY_REQUEST)
@@ -91,7 +90,9 @@ def test_what_became_dearer_is_counted_apart(basis: Basis) -> None:
 
 def test_words_are_counted() -> None:
     """Reasons, the cache, the prefix, ends of answers, errors, retries."""
-    again = replace(RECORD, at=1030.0, error="client_disconnected", sent_original_after_rejection=True)
+    again = replace(
+        RECORD, at=1030.0, error="client_disconnected", sent_original_after_rejection=True, is_retry=True
+    )
     counts = counted(RECORD, again)
     assert counts["elision_bypasses"] == {("search", "rag", "too_short"): (2,)}
     assert counts["elision_cached_requests"] == {("search", "rag", "hit"): (2,)}
@@ -159,7 +160,7 @@ def test_combinations_are_bounded_and_no_request_is_lost() -> None:
 
 def test_an_upstreams_strange_words_are_bounded() -> None:
     """Statuses that are none, and finish reasons without end."""
-    meters = Meters(Retries().is_retry, names=5)
+    meters = Meters(names=5)
     for number in range(50):
         answered = Answered(finish_reasons=(f"reason-{number}",))
         meters.add(RequestRecord("id", "POST", "/", 600 + number, answered=answered))

@@ -78,10 +78,10 @@ def test_errors_cost_nothing_and_save_nothing(status: int) -> None:
     assert (settled.money, settled.tokens_saved) == (None, 0)
 
 
-def test_answers_of_our_own_are_not_billed() -> None:
-    """Such as what `x-elision: explain` shows, or what /v1/compress makes: nothing went upstream."""
-    own = replace(RECORD, body_bytes=0)
-    assert PRICING.settle(own) is own
+def test_answers_of_our_own_cost_nothing_and_save_nothing() -> None:
+    """Such as what `x-elision: explain` shows, or what /v1/compress makes: nobody knows that it is ever sent."""
+    settled = PRICING.settle(replace(RECORD, body_bytes=0))
+    assert (settled.money, settled.tokens_saved) == (None, 0)
 
 
 def test_a_model_that_nobody_knows_has_tokens_only() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from elision.accounts.recorder import KeepingTrouble, Recorder, Retries
+from elision.accounts.recorder import KeepingTrouble, Recorder
 from elision.accounts.records import RequestRecord
 from elision.accounts.tally import Tally
 from fakes.recorded import AT, RECORD
@@ -22,7 +22,6 @@ class Remembering:
 
     trouble: str = ""
     kept: list[str] = field(default_factory=list)
-    retried: int = 0
     waiting: int = 0
     asked: int = 0
     closed: bool = False
@@ -37,7 +36,6 @@ class Remembering:
             if self.trouble:
                 raise KeepingTrouble(self.trouble)
             self.kept += [one.request_id for one in tally.told()]
-            self.retried += sum(cell.retried for cell in tally.cells.values())
             tally.clear()
 
     def close(self) -> None:
@@ -121,51 +119,3 @@ async def test_figures_that_nobody_took_at_the_end_are_told_to_be_lost(
         recorder.add(numbered(number))
     await recorder.close()
     assert "The figures of 3 requests are lost: the disk is full" in caplog.text
-
-
-async def test_a_request_that_is_repeated_counts_as_retried() -> None:
-    """Once for each time that it is repeated."""
-    keeper = Remembering()
-    recorder = Recorder(keeper, 3600.0, 100)
-    recorder.start()
-    recorder.add(RECORD)
-    recorder.add(replace(RECORD, at=AT + 5))
-    recorder.add(replace(RECORD, at=AT + 10))
-    recorder.add(replace(RECORD, at=AT + 10, body_hash=78))
-    await recorder.close()
-    assert keeper.retried == 2
-
-
-ENDED = AT + RECORD.total_ms / 1000
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "is_retry"),
-    [
-        (RECORD, replace(RECORD, at=ENDED + 60), True),
-        (RECORD, replace(RECORD, at=ENDED + 60.1), False),
-        (RECORD, replace(RECORD, at=ENDED - 0.1), False),
-        (RECORD, replace(RECORD, at=ENDED + 5, body_hash=5), False),
-        (RECORD, replace(RECORD, at=ENDED + 5, report=replace(RECORD.report, team="sales")), False),
-        (RECORD, replace(RECORD, at=ENDED + 5, status=500), True),
-        (replace(RECORD, status=429), replace(RECORD, at=ENDED + 5), False),
-        (replace(RECORD, error="client_disconnected"), replace(RECORD, at=ENDED + 5), False),
-        (replace(RECORD, body_hash=0), replace(RECORD, at=ENDED + 5, body_hash=0), False),
-    ],
-)
-def test_a_retry_is_the_same_body_soon_after_a_good_answer(
-    first: RequestRecord, second: RequestRecord, is_retry: bool
-) -> None:
-    """Of the same team, and not beside it: several answers asked for at once are no retries."""
-    retries = Retries()
-    assert not retries.is_retry(first)
-    assert retries.is_retry(second) is is_retry
-
-
-def test_only_so_many_requests_are_remembered() -> None:
-    """The one answered longest ago is forgotten first."""
-    retries = Retries(most=2)
-    for body in (1, 2, 3):
-        assert not retries.is_retry(replace(RECORD, body_hash=body))
-    assert not retries.is_retry(replace(RECORD, at=ENDED + 1, body_hash=1))
-    assert retries.is_retry(replace(RECORD, at=ENDED + 1, body_hash=3))

@@ -54,8 +54,9 @@ async def test_log_and_metrics_are_always_told() -> None:
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         books = await open_books(Settings(), metrics, stack)
-        assert metrics in books.sinks
-        assert any(isinstance(sink, LogSink) for sink in books.sinks)
+        [marked] = books.sinks
+        assert metrics in marked.sinks
+        assert any(isinstance(sink, LogSink) for sink in marked.sinks)
 
 
 async def test_what_is_recorded_is_soon_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
