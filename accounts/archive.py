@@ -5,7 +5,7 @@ measures are whole numbers, so that sums are exact whoever adds them up, in what
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
@@ -87,6 +87,9 @@ class Sums:
     words: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
+MEASURES = tuple(item.name for item in fields(Sums))
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """Sums of one bucket of time and one combination of labels.
@@ -111,6 +114,7 @@ class Query:
         step: of the answer's buckets; longer ones where time so long ago is no more told so finely.
         by: of `LABELS`, which are told apart.
         only: (label, value) that requests must have.
+        measures: of `MEASURES`, which are wanted; others may be left at 0.
     """
 
     since: int
@@ -118,6 +122,7 @@ class Query:
     step: Step = Step.HOUR
     by: tuple[str, ...] = ()
     only: tuple[tuple[str, str], ...] = ()
+    measures: tuple[str, ...] = MEASURES
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ from typing import TypeVar
 
 import msgspec
 
-from elision.accounts.archive import LABELS, ArchiveTrouble, Order, Query, Recent, Row, Step
+from elision.accounts.archive import LABELS, ArchiveTrouble, Order, Query, Recent, Row, Step, Sums
 from elision.accounts.recorder import KeepingTrouble
 from elision.accounts.spans import HOUR_S, SECONDS, Kept, Span, check_labels, kept_at, spans
-from elision.accounts.sqlite_file import FileKind, ForeignFileError, SharedFile, transaction
+from elision.accounts.sqlite_file import FileKind, ForeignFileError, SharedFile, holds, transaction
 from elision.accounts.tally import COUNTS, Cell, Key, Tally, sums_of
 from elision.config.accounts import Accounts
 
@@ -40,6 +40,13 @@ _Found = TypeVar("_Found")
 _TABLES = {Step.MINUTE: "minutes", Step.HOUR: "hours", Step.DAY: "days"}
 _CELL = Cell().numbers()
 _COLUMNS = (*COUNTS, *(f"bucket_{number}" for number in range(len(_CELL) - len(COUNTS))))
+_BUCKETS = len(COUNTS) + len(Cell().overhead)
+_PLACES: dict[str, Sequence[int]] = {
+    **{name: (number,) for number, name in enumerate(COUNTS)},
+    "overhead": range(len(COUNTS), _BUCKETS),
+    "ratios": range(_BUCKETS, len(_COLUMNS)),
+}
+"""Where measures stand in `_COLUMNS`; words stand elsewhere."""
 _RECENT = tuple(item.name for item in fields(Recent))
 _BY_ORDER = {Order.NEWEST: "at", Order.SLOWEST: "overhead_ms", Order.LARGEST: "tokens_before"}
 
@@ -89,7 +96,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
 _LABEL_COLUMNS = ", ".join(f"{label} TEXT NOT NULL" for label in LABELS)
 _KIND = FileKind(
     application=0x456C6941,
-    layout=1,
+    layout=2,
     tables=(
         f"CREATE TABLE labels (id INTEGER PRIMARY KEY, {_LABEL_COLUMNS}, UNIQUE ({', '.join(LABELS)}))",
         "CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE)",
@@ -243,10 +250,10 @@ class SqliteArchive:
         try:
             uri = f"{self._path.absolute().as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None)) as connection:
-                if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
-                    return []
-                return ask(connection)
-        except sqlite3.Error as error:
+                # One state of the file for all of an answer: words have numbers in another table.
+                connection.execute("BEGIN")
+                return ask(connection) if holds(connection, _KIND, self._path) else []
+        except (sqlite3.Error, ForeignFileError) as error:
             raise ArchiveTrouble(f"{self._path}: {error}") from error
 
 
@@ -255,21 +262,42 @@ def _rows(connection: sqlite3.Connection, query: Query, found: list[Span]) -> li
     at = str(found[0].since) if query.step is Step.ALL else "cell.at"
     by = "".join(f", l.{label}" for label in query.by)
     where = " AND ".join(["true", *(f"l.{label} = ?" for label, _ in query.only)])
-    sums = ", ".join(f"sum(cell.{column})" for column in _COLUMNS)
+    wanted = [number for name in query.measures for number in _PLACES.get(name, ())]
+    sums = "".join(f", sum(cell.{_COLUMNS[number]})" for number in wanted)
+    words = "'[' || group_concat(cell.words) || ']'" if "words" in query.measures else "'[]'"
     groups = ", ".join(map(str, range(1, 2 + len(query.by))))
     # Without labels the rows lie in the order that is wanted, and nothing is sorted.
     labels = "JOIN labels AS l ON l.id = cell.labels" if query.by or query.only else ""
     statement = (
-        f"SELECT {at}{by}, {sums}, '[' || group_concat(cell.words) || ']' "  # noqa: S608
+        f"SELECT {at}{by}{sums}, {words} "  # noqa: S608
         f"FROM {_source(found)} AS cell {labels} WHERE {where} GROUP BY {groups} ORDER BY {groups}"
     )
     times = [time for span in found for time in (span.since, span.until)]
     names = _words_by_number(connection)
     count = 1 + len(query.by)
     return [
-        Row(row[0], tuple(row[1:count]), sums_of(row[count:-1], _words(row[-1], names)))
+        Row(row[0], tuple(row[1:count]), _sums(zip(wanted, row[count:-1], strict=True), row[-1], names))
         for row in connection.execute(statement, (*times, *(value for _, value in query.only)))
     ]
+
+
+def _sums(numbers: Iterable[tuple[int, int]], words: str, names: dict[int, str]) -> Sums:
+    """Return measures.
+
+    Args:
+        numbers: by their places in `_COLUMNS`; others are 0.
+        words: as `_added_words` takes them.
+        names: of words.
+
+    Raises: ArchiveTrouble.
+    """
+    every = [0] * len(_COLUMNS)
+    for place, number in numbers:
+        every[place] = number
+    try:
+        return sums_of(every, _words(words, names))
+    except (msgspec.MsgspecError, KeyError, ValueError) as error:
+        raise ArchiveTrouble("a row's words cannot be read: the file is damaged") from error
 
 
 def _source(found: list[Span]) -> str:

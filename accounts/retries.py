@@ -1,6 +1,6 @@
-"""Which requests repeat one that was answered well a moment ago: a sign that somebody did not like the answer.
+"""Which requests repeat one that was answered well a moment ago, as people do whom an answer did not please.
 
-Found once for each request, and told to all who keep accounts alike. Knows only requests of its own process.
+Found once for each request, and told alike to all who keep accounts. Knows its own process alone.
 """
 
 from collections import OrderedDict

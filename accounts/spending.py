@@ -77,7 +77,8 @@ def month_query(now: float) -> Query:
     Args:
         now: seconds since 1970.
     """
-    return Query(int(month_of(now).timestamp()), int(now) + 1, Step.ALL, ("team",))
+    begun = int(month_of(now).timestamp())
+    return Query(begun, int(now) + 1, Step.ALL, ("team",), measures=("requests", "priced", "cost", "saved"))
 
 
 def spent_by_team(rows: Sequence[Row], meant: Mapping[str, Spending | None]) -> list[Spent]:

@@ -4,9 +4,10 @@ Everything here blocks. An object is one connection, for one thread at a time; a
 in any number of processes, may hold the same file, and any of them may be killed at any moment
 (write-ahead log, `synchronous=NORMAL`).
 
-A file that SQLite finds damaged is moved aside, and whoever looks next begins a fresh one. A
-connection to a file that is no longer the one of this name is never closed: SQLite, closing the
-last one, would remove the log *of that name*, which by then is the fresh file's.
+A file that SQLite finds damaged, or that another version wrote, is moved aside, and whoever looks
+next begins a fresh one. A connection to a file that is no longer the one of this name is never
+closed: SQLite, closing the last one, would remove the log *of that name*, which by then is the
+fresh file's.
 """
 
 import errno
@@ -30,7 +31,7 @@ _COMPANIONS = ("-wal", "-shm")
 
 
 class ForeignFileError(Exception):
-    """The file is a database of some other program, or of a newer Elision; it is left alone."""
+    """The file is a database of some other program; it is left alone."""
 
 
 def _as_it_is(connection: sqlite3.Connection) -> None:
@@ -150,7 +151,9 @@ class SharedFile:
             for suffix in ("", *_COMPANIONS):
                 Path(f"{old}{suffix}").unlink(missing_ok=True)
         log = logging.getLogger(self._kind.log)
-        log.warning("%s is damaged (%s); moved to %s, a fresh one is begun.", self._path, error, aside.name)
+        log.warning(
+            "%s cannot be used (%s); moved to %s, a fresh one is begun.", self._path, error, aside.name
+        )
 
     def _connected(self) -> sqlite3.Connection:
         """Return a connection to our own kind of database; an empty one becomes that."""
@@ -166,23 +169,37 @@ class SharedFile:
         return connection
 
     def _settle(self, connection: sqlite3.Connection) -> None:
-        application, layout = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and application != self._kind.application:
-            raise ForeignFileError(f"{self._path} is a database of another program")
+        is_begun = holds(connection, self._kind, self._path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA journal_size_limit = 16777216")
-        if tables and layout != self._kind.layout:
-            raise _damage(f"layout {layout} of another version")
-        if not tables:
+        if not is_begun:
             with transaction(connection):
                 connection.execute(f"PRAGMA application_id = {self._kind.application}")
                 connection.execute(f"PRAGMA user_version = {self._kind.layout}")
                 for statement in self._kind.tables:
                     connection.execute(statement)
+
+
+def holds(connection: sqlite3.Connection, kind: FileKind, path: Path) -> bool:
+    """Return whether a file holds what its kind does; False where it is empty yet.
+
+    Raises:
+        ForeignFileError: it is another program's.
+        sqlite3.DatabaseError: as of damage, where another version of Elision wrote it.
+    """
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables:
+        return False
+    application, layout = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    if application != kind.application:
+        raise ForeignFileError(f"{path} is a database of another program")
+    if layout != kind.layout:
+        told = f"another version of Elision wrote it: layout {layout}, where this one has {kind.layout}"
+        raise _damage(told)
+    return True
 
 
 @contextmanager

@@ -133,10 +133,8 @@ def ask(url: str, token: str, seconds: int) -> Sequence[Mapping[str, Any]]:
 
     Raises: Unreachable.
     """
-    now = int(time.time())
     query = {
-        "since": now - seconds,
-        "until": now + 60,
+        "last": seconds,
         "step": "all",
         "by": "team",
         "fields": ",".join(_FIELDS),

@@ -22,9 +22,9 @@ from elision.accounts.archive import (
     Query,
     Recent,
     Row,
-    Step,
 )
 from elision.accounts.money import NANO
+from elision.accounts.spending import Spent, month_of, month_query, spent_by_team
 from elision.proxy.admin import Page, Readiness
 from elision.proxy.csv_text import csv_text
 from elision.proxy.dashboard_query import Form, form_asked, labels_asked, recent_asked, sums_asked
@@ -91,8 +91,8 @@ class DashboardApi:
         query = asked.query
         rows = await self._rows(query)
         if asked.form is Form.CSV:
-            return _table(request, [_flat(query.by, row, asked.measures) for row in rows])
-        told = [{"at": row.at, "labels": row.labels, "sums": _measures(row, asked.measures)} for row in rows]
+            return _table(request, [_flat(query.by, row, query.measures) for row in rows])
+        told = [{"at": row.at, "labels": row.labels, "sums": _measures(row, query.measures)} for row in rows]
         span = {"since": query.since, "until": query.until, "step": query.step, "by": query.by}
         return sent(request, msgspec.json.encode({**span, "rows": told}), JSON)
 
@@ -121,13 +121,14 @@ class DashboardApi:
 
     async def _spending(self, request: web.BaseRequest) -> web.Response:
         form = form_asked(list(request.query.items()))
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        begun = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        query = Query(int(begun.timestamp()), int(now.timestamp()) + 1, Step.ALL, ("team",))
-        teams = _spent(await self._rows(query), self._sources.policies)
+        now, policies = self._clock(), self._sources.policies
+        by_team = policies.current.by_team if policies is not None else {}
+        meant = {team: policy.spending for team, policy in by_team.items()}
+        teams = [_spent(team) for team in spent_by_team(await self._rows(month_query(now)), meant)]
+        month = f"{month_of(now):%Y-%m}"
         if form is Form.CSV:
-            return _table(request, [{"month": f"{begun:%Y-%m}", **team} for team in teams])
-        return sent(request, msgspec.json.encode({"month": f"{begun:%Y-%m}", "teams": teams}), JSON)
+            return _table(request, [{"month": month, **team} for team in teams])
+        return sent(request, msgspec.json.encode({"month": month, "teams": teams}), JSON)
 
     async def _rows(self, query: Query) -> list[Row]:
         try:
@@ -146,35 +147,19 @@ def _unreadable() -> OwnError:
     return OwnError(503, "accounts_unreadable", told, retry_after_s=2)
 
 
-def _spent(rows: Sequence[Row], policies: PolicyState | None) -> list[dict[str, object]]:
-    """Return each team's cost this month and what it means to spend, by the teams' names."""
-    meant = {}
-    if policies is not None:
-        by_team = policies.current.by_team
-        meant = {team: policy.spending for team, policy in by_team.items() if policy.spending is not None}
-    sums = {row.labels[0]: row.sums for row in rows}
-    teams: list[dict[str, object]] = []
-    for team in sorted(sums.keys() | meant.keys()):
-        found, budget = sums.get(team), meant.get(team)
-        spent = found.cost / NANO if found else 0.0
-        used = spent / budget.monthly_usd if budget else None
-        state = ""
-        if budget and used is not None:
-            state = "over" if used >= 1 else "alert" if used >= budget.alert_at else "within"
-        teams.append(
-            {
-                "team": team,
-                "spent_usd": spent,
-                "saved_usd": found.saved / NANO if found else 0.0,
-                "monthly_usd": budget.monthly_usd if budget else None,
-                "alert_at": budget.alert_at if budget else None,
-                "used": used,
-                "state": state,
-                "requests": found.requests if found else 0,
-                "unpriced": found.requests - found.priced if found else 0,
-            }
-        )
-    return teams
+def _spent(team: Spent) -> dict[str, object]:
+    """Return what a team spent this month, and means to, in dollars."""
+    return {
+        "team": team.team,
+        "spent_usd": team.usd,
+        "saved_usd": team.saved / NANO,
+        "monthly_usd": team.meant.monthly_usd if team.meant else None,
+        "alert_at": team.meant.alert_at if team.meant else None,
+        "used": team.share,
+        "state": team.state,
+        "requests": team.requests,
+        "unpriced": team.unpriced,
+    }
 
 
 def _measures(row: Row, wanted: Sequence[str]) -> dict[str, object]:

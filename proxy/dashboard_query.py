@@ -2,23 +2,22 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from elision.accounts.archive import LABELS, Order, Query, Step, Sums
+from elision.accounts.archive import LABELS, MEASURES, Order, Query, Step
+from elision.accounts.spans import DAY_S, SECONDS, ceil
 from elision.config.problems import nearest
 from elision.proxy.errors import RequestError
 
 Parameters = Sequence[tuple[str, str]]
 """Names and values as the query has them, in order."""
 
-MEASURES = tuple(item.name for item in fields(Sums))
-DAY_S = 86_400
 _MOST_RECENT = 1000
 _LATEST = 1 << 40
 _MINUTES_UP_TO_S = 6 * 3600
-_HOURS_UP_TO_S = 14 * DAY_S
+_HOURS_UP_TO_S = 7 * DAY_S
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -32,14 +31,9 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SumsAsked:
-    """What `sums` is asked.
-
-    Attributes:
-        measures: of `MEASURES`, which are wanted, in order.
-    """
+    """What `sums` is asked."""
 
     query: Query
-    measures: tuple[str, ...]
     form: Form
 
 
@@ -54,20 +48,18 @@ class RecentAsked:
 
 
 def sums_asked(parameters: Parameters, clock: Callable[[], float] = time.time) -> SumsAsked:
-    """Read `since`, `until`, `step`, `by`, `fields`, `format` and labels.
+    """Read `last`, or `since` and `until`; `step`, `by`, `fields`, `format` and labels.
 
     Without them: the last day until now, by steps that suit the time, all measures, as JSON.
     Raises: RequestError.
     """
-    told = _single(parameters, ("since", "until", "step", "by", "fields", "format", *LABELS))
-    until = _seconds(told, "until", int(clock()) + 1)
-    since = _seconds(told, "since", max(until - DAY_S, 0))
-    if since >= until:
-        raise _wrong("since", "must be before `until`; both are seconds since 1970")
+    told = _single(parameters, ("last", "since", "until", "step", "by", "fields", "format", *LABELS))
+    since, until = _last(told, int(clock())) if "last" in told else _between(told, int(clock()))
     step = _choice(told, "step", _fitting(until - since))
     by = _names(told, "by", LABELS, ())
     measures = _names(told, "fields", MEASURES, MEASURES)
-    return SumsAsked(Query(since, until, step, by, _only(told)), measures, _choice(told, "format", Form.JSON))
+    query = Query(since, until, step, by, _only(told), measures)
+    return SumsAsked(query, _choice(told, "format", Form.JSON))
 
 
 def recent_asked(parameters: Parameters) -> RecentAsked:
@@ -111,6 +103,26 @@ def _single(parameters: Parameters, known: Sequence[str]) -> Mapping[str, str]:
 
 def _seconds(told: Mapping[str, str], name: str, default: int) -> int:
     return _whole(told, name, default, _LATEST)
+
+
+def _between(told: Mapping[str, str], now: int) -> tuple[int, int]:
+    until = _seconds(told, "until", now + 1)
+    since = _seconds(told, "since", max(until - DAY_S, 0))
+    if since >= until:
+        raise _wrong("since", "must be before `until`; both are seconds since 1970")
+    return since, until
+
+
+def _last(told: Mapping[str, str], now: int) -> tuple[int, int]:
+    """Return the time of so many seconds that ends with the step that is now.
+
+    It is the proxy's clock that counts, and the same question has the same answer until a step is over.
+    """
+    last = _seconds(told, "last", DAY_S)
+    if last == 0 or "since" in told or "until" in told:
+        raise _wrong("last", "must be above 0, and stands alone, without `since` and `until`")
+    until = ceil(now + 1, SECONDS[_fitting(last)])
+    return max(0, until - last), until
 
 
 def _whole(told: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -1,6 +1,6 @@
 // The dashboard: what is asked for, when it is asked again, and which panel shows it.
 
-import { added, grouped, STEP_S, stepFor, words } from "/elision/static/figures.js";
+import { added, grouped, words } from "/elision/static/figures.js";
 import { Policies, Recents, start } from "/elision/static/listings.js";
 import {
   Bars, cacheBars, Groups, overheadBars, Quality, ratioBars, Saved, segmentBars, SERIES_FIELDS, Spending, Tiles,
@@ -78,11 +78,11 @@ class Dashboard {
   async #round(signal) {
     const choice = chosen();
     const seldom = this.rounds % SELDOM === 0;
-    const { since, step, by, only } = choice;
-    const sums = (more) => `sums?${new URLSearchParams({ since, ...more, ...only })}`;
+    const { last, by, only } = choice;
+    const sums = (more) => `sums?${new URLSearchParams({ last, ...more, ...only })}`;
     const wanted = {
       groups: sums({ step: "all", by: by === "method" ? by : `${by},method` }),
-      series: sums({ step, by, fields: SERIES_FIELDS }),
+      series: sums({ by, fields: SERIES_FIELDS }),
       recent: `recent?${new URLSearchParams({ order: this.recents.order, count: RECENT, ...only })}`,
       ...(this.about ? {} : { about: "about" }),
     };
@@ -119,14 +119,14 @@ class Dashboard {
     return isNew;
   }
 
-  #show(changed, { since, until, step, by }, all) {
+  #show(changed, { by }, all) {
     this.#frame(true);
     if (changed.has("groups")) {
       this.#sums(this.told.get("groups").rows, all, by);
     }
-    if (changed.has("series") || this.until !== until) {
-      this.until = until;
-      this.saved.show(this.told.get("series").rows, { since, until, step }, by);
+    if (changed.has("series")) {
+      const { rows, ...span } = this.told.get("series");
+      this.saved.show(rows, span, by);
     }
     if (changed.has("recent")) {
       this.recents.show(this.told.get("recent").requests);
@@ -208,16 +208,11 @@ class Dashboard {
   }
 }
 
-// What the filters say: times are whole steps, so that the same question is asked again until one is over.
+// What the filters say. When now is, the proxy knows: a browser's clock may be wrong.
 function chosen() {
   const form = new FormData(filters);
-  const now = Math.floor(Date.now() / 1000);
-  const range = Number(form.get("range"));
-  const step = stepFor(range);
-  const every = STEP_S[step];
-  const since = now - (now % every) - range + every;
   const only = Object.fromEntries(LABELS.map((label) => [label, form.get(label)]).filter(([, value]) => value));
-  return { since, until: now - (now % every) + every, step, by: form.get("by"), only };
+  return { last: form.get("range"), by: form.get("by"), only };
 }
 
 // Fills the filters with the values that there are; what is chosen stays.

@@ -1,12 +1,7 @@
 // Figures from what the API tells: no elements, no requests. Sums add up; shares, quantiles and series are found here.
 
-export const STEP_S = { minute: 60, hour: 3600, day: 86400 };
+const STEP_S = { minute: 60, hour: 3600, day: 86400 };
 const MOST_SERIES = 6;
-
-// Which steps suit a time, in seconds.
-export function stepFor(seconds) {
-  return seconds <= 3 * 3600 ? "minute" : seconds <= 14 * 86400 ? "hour" : "day";
-}
 
 // Adds up sums of rows: numbers, lists of buckets, words.
 export function added(rows) {

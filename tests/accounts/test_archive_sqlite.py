@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from elision.accounts.archive import LABELS, ArchiveTrouble, Order, Query, Row, Step, Sums
+from elision.accounts.archive import LABELS, MEASURES, ArchiveTrouble, Order, Query, Row, Step, Sums
 from elision.accounts.archive_sqlite import SqliteArchive, SqliteKeeper
 from elision.accounts.labels import labels_of
 from elision.accounts.recorder import KeepingTrouble
@@ -294,7 +294,7 @@ def test_a_damaged_file_is_set_aside_and_begun_anew(path: Path, caplog: pytest.L
     kept(path, [at(NOW)])
     path.write_bytes(b"no database at all " * 500)
     kept(path, [at(NOW), at(NOW)])
-    assert "is damaged" in caplog.text
+    assert "cannot be used" in caplog.text
     assert list(path.parent.glob("accounts.db.damaged-*"))
     [row] = asyncio.run(rows(path, Query(NOW - 60, NOW + 1, Step.ALL)))
     assert row.sums.requests == 2
@@ -308,8 +308,46 @@ async def test_another_programs_database_is_left_alone(path: Path) -> None:
     with pytest.raises(KeepingTrouble, match="another program"):
         kept(path, [at(NOW)])
     async with opened(path) as archive:
-        with pytest.raises(ArchiveTrouble, match="no such table"):
+        with pytest.raises(ArchiveTrouble, match="another program"):
             await archive.rows(Query(0, NOW))
+
+
+async def test_another_versions_file_is_told_and_set_aside(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its rows mean something else: none is shown, none is lost, and a fresh file is begun."""
+    kept(path, [at(NOW)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    async with opened(path) as archive:
+        with pytest.raises(ArchiveTrouble, match="another version of Elision wrote it: layout 1"):
+            await archive.rows(Query(0, NOW + 60, Step.ALL))
+        kept(path, [at(NOW), at(NOW)])
+        [row] = await archive.rows(Query(0, NOW + 60, Step.ALL))
+    assert row.sums.requests == 2
+    assert "another version" in caplog.text
+    assert len(list(path.parent.glob("accounts.db.damaged-*[0-9]"))) == 1
+
+
+async def test_a_row_that_cannot_be_read_is_told(path: Path) -> None:
+    """The page says so; nobody sees a part of the figures for the whole."""
+    kept(path, [at(NOW)])
+    for words in ("{}", "7,1", "1"):
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM words WHERE id = 7")
+            connection.execute("UPDATE days SET words = ?", (words,))
+        async with opened(path) as archive:
+            with pytest.raises(ArchiveTrouble, match="cannot be read"):
+                await archive.rows(Query(floor(NOW, DAY_S), TODAY + DAY_S, Step.DAY))
+
+
+async def test_only_measures_that_are_asked_for_are_looked_up(path: Path) -> None:
+    """Each as it is in all of them; the others are 0."""
+    kept(path, [at(NOW), at(NOW - 60)])
+    [whole] = await rows(path, Query(0, NOW + 60, Step.ALL))
+    for name in MEASURES:
+        [row] = await rows(path, Query(0, NOW + 60, Step.ALL, measures=(name,)))
+        assert row.sums == replace(Sums(), **{name: getattr(whole.sums, name)})
 
 
 async def test_a_file_that_cannot_be_read_is_told(path: Path) -> None:

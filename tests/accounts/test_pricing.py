@@ -79,7 +79,7 @@ def test_errors_cost_nothing_and_save_nothing(status: int) -> None:
 
 
 def test_answers_of_our_own_cost_nothing_and_save_nothing() -> None:
-    """Such as what `x-elision: explain` shows, or what /v1/compress makes: nobody knows that it is ever sent."""
+    """Such as what `x-elision: explain` shows, or what /v1/compress makes: it may never be sent."""
     settled = PRICING.settle(replace(RECORD, body_bytes=0))
     assert (settled.money, settled.tokens_saved) == (None, 0)
 

@@ -10,7 +10,7 @@ import pytest
 from elision.accounts.recorder import KeepingTrouble, Recorder
 from elision.accounts.records import RequestRecord
 from elision.accounts.tally import Tally
-from fakes.recorded import AT, RECORD
+from fakes.recorded import RECORD
 
 WAIT_S = 20.0
 """For a thread; it is only ever this long where something is wrong."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from elision.accounts.archive import Query, Row, Step, Sums
+from elision.accounts.archive import Row, Step, Sums
 from elision.accounts.money import NANO
 from elision.accounts.spending import SpendingState, month_of, month_query, spent_by_team
 from elision.policies.telling import Spending
@@ -20,7 +20,9 @@ def test_a_month_is_the_calendars_in_utc() -> None:
     """Until this second."""
     begun = datetime(2026, 2, 1, tzinfo=UTC)
     assert month_of(NOW) == begun
-    assert month_query(NOW) == Query(int(begun.timestamp()), int(NOW) + 1, Step.ALL, ("team",))
+    asked = month_query(NOW)
+    assert (asked.since, asked.until, asked.step) == (int(begun.timestamp()), int(NOW) + 1, Step.ALL)
+    assert (asked.by, asked.only) == (("team",), ())
 
 
 @pytest.mark.parametrize(

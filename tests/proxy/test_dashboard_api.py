@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from elision.accounts.archive import LABELS, Query, Row, Step, Sums
+from elision.accounts.archive import LABELS, MEASURES, Query, Row, Step, Sums
 from elision.proxy.admin import Admin
 from elision.proxy.dashboard_api import DashboardApi, Sources
-from elision.proxy.dashboard_query import MEASURES
 from elision.proxy.policy_source import load_policies
 from elision.proxy.reload import LivePolicies
 from fakes.administered import administered

@@ -2,10 +2,9 @@
 
 import pytest
 
-from elision.accounts.archive import LABELS, Order, Query, Step
+from elision.accounts.archive import LABELS, MEASURES, Order, Query, Step
+from elision.accounts.spans import DAY_S, HOUR_S
 from elision.proxy.dashboard_query import (
-    DAY_S,
-    MEASURES,
     Form,
     form_asked,
     labels_asked,
@@ -25,15 +24,16 @@ def test_nothing_said_is_the_last_day() -> None:
     """By the hour, of all, with all measures, as JSON."""
     found = sums_asked([], lambda: NOW)
     assert found.query == Query(NOW + 1 - DAY_S, NOW + 1, Step.HOUR)
-    assert (found.measures, found.form) == (MEASURES, Form.JSON)
+    assert (found.query.measures, found.form) == (MEASURES, Form.JSON)
 
 
 def test_everything_may_be_said() -> None:
     """Labels that requests must have are named as labels."""
     told = {"since": "60", "until": "120", "step": "all", "by": "model,team", "team": "a", "model": "gpt=4"}
     found = sums_asked([*told.items(), ("fields", "saved,words"), ("format", "csv")], lambda: NOW)
-    assert found.query == Query(60, 120, Step.ALL, ("model", "team"), (("team", "a"), ("model", "gpt=4")))
-    assert (found.measures, found.form) == (("saved", "words"), Form.CSV)
+    only, measures = (("team", "a"), ("model", "gpt=4")), ("saved", "words")
+    assert found.query == Query(60, 120, Step.ALL, ("model", "team"), only, measures)
+    assert found.form is Form.CSV
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,16 @@ def test_steps_suit_the_time(seconds: int, step: Step) -> None:
     assert asked(since=str(NOW - seconds)).step is step
 
 
+@pytest.mark.parametrize(("last", "step_s"), [(3600, 60), (DAY_S, HOUR_S), (90 * DAY_S, DAY_S)])
+def test_the_last_so_many_seconds_end_with_the_step_that_is_now(last: int, step_s: int) -> None:
+    """By the proxy's clock; whoever asks again before the step is over asks for the same."""
+    found = asked(last=str(last), step="all")
+    assert found.until % step_s == 0
+    assert found.until - step_s <= NOW < found.until
+    assert (found.until - found.since, found.step) == (last, Step.ALL)
+    assert asked(last=str(NOW * 2)).since == 0
+
+
 @pytest.mark.parametrize(
     ("told", "field", "fix"),
     [
@@ -52,6 +62,9 @@ def test_steps_suit_the_time(seconds: int, step: Step) -> None:
         ({"since": "١"}, "since", "whole number"),
         ({"until": "9" * 40}, "until", "whole number"),
         ({"since": "5", "until": "5"}, "since", "before"),
+        ({"last": "0"}, "last", "above 0"),
+        ({"last": "60", "since": "5"}, "last", "without `since`"),
+        ({"last": "-1"}, "last", "whole number"),
         ({"step": "week"}, "step", "minute, hour, day, all"),
         ({"by": "teem"}, "by", "team, policy"),
         ({"by": "team,team"}, "by", "once"),
