@@ -7,6 +7,7 @@ let through. What pages say is theirs: each is a `Page`, given when the proxy is
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -19,6 +20,7 @@ from elision.proxy.headers import decoded
 
 SIGN_IN = "/elision/login"
 """Where people are led who have not shown the token."""
+_LONGEST_WAY_BACK = 1000
 Readiness = Mapping[str, object]
 Answering = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
@@ -117,7 +119,9 @@ class Admin:
     def _refused(self, request: web.BaseRequest, why: ProxyError) -> web.Response:
         page = self._pages.get(request.path, {}).get("GET")
         if why.status == 401 and page is not None and page.audience is Audience.PEOPLE:
-            return web.Response(status=303, headers={"Location": SIGN_IN, "Cache-Control": "no-store"})
+            return web.Response(
+                status=303, headers={"Location": _sign_in(request), "Cache-Control": "no-store"}
+            )
         answer = web.Response(status=why.status, body=why.body(), content_type="application/json")
         if why.status == 401:
             answer.headers["WWW-Authenticate"] = "Bearer"
@@ -142,6 +146,13 @@ class Admin:
     async def _told(self, request: web.BaseRequest) -> web.Response:
         told = await self._metrics(request.headers.get("Accept", ""))
         return web.Response(body=told.body, headers={"Content-Type": told.content_type})
+
+
+def _sign_in(request: web.BaseRequest) -> str:
+    """Return where to sign in, and what was asked for, to come back to."""
+    asked = request.rel_url.raw_path_qs
+    is_home = asked == "/elision/" or len(asked) > _LONGEST_WAY_BACK
+    return SIGN_IN if is_home else f"{SIGN_IN}?next={quote(asked, safe='/')}"
 
 
 async def body_of(request: web.BaseRequest, limit_bytes: int) -> bytes:

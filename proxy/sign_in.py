@@ -1,7 +1,7 @@
 """The form for people who have the dashboard's token, and the cookie that stands for it afterwards."""
 
 import logging
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from aiohttp import web
 
@@ -11,7 +11,10 @@ from elision.proxy.static_files import HEADERS, file_of, file_page, sent, static
 
 SIGN_OUT = "/elision/logout"
 _HOME = "/elision/"
+_PAGES = (_HOME, "/elision/playground")
+"""Where people may come from, and go back to."""
 _FORM_BYTES = 8192
+_QUERY = "=&%+,:@/~"
 _TOLD = b"<!--told-->"
 
 
@@ -44,7 +47,7 @@ class SignIn:
             answer = sent(request, self._form.replace(_TOLD, b"That is not the token."), self._kind)
             answer.set_status(401)
             return answer
-        answer = web.Response(status=303, headers={**HEADERS, "Location": _HOME})
+        answer = web.Response(status=303, headers={**HEADERS, "Location": _way_back(request)})
         _set_cookie(answer, request, value, COOKIE_S)
         return answer
 
@@ -52,6 +55,12 @@ class SignIn:
         answer = web.Response(status=303, headers={**HEADERS, "Location": SIGN_IN})
         _set_cookie(answer, request, "", 0)
         return answer
+
+
+def _way_back(request: web.BaseRequest) -> str:
+    """Return the page of ours that somebody came from; an address may name others, which nobody is led to."""
+    path, mark, query = request.query.get("next", _HOME).partition("?")
+    return f"{path}{mark}{quote(query, safe=_QUERY)}" if path in _PAGES else _HOME
 
 
 def _set_cookie(answer: web.Response, request: web.BaseRequest, value: str, age_s: int) -> None:

@@ -19,7 +19,7 @@ export async function ask(path, { method = "GET", body, signal } = {}) {
   }
   const answer = await fetch(path, options);
   if (answer.status === 401) {
-    location.assign("/elision/login");
+    location.assign(`/elision/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
   const data = await answer.json();
   if (!answer.ok) {

@@ -107,6 +107,10 @@ async def test_who_may_not_see_a_page_is_led_to_the_form_or_told() -> None:
     async with administered(admin(access=Access(TOKEN))) as running:
         page = await running.get("/elision/")
         assert (page.status, page.value("location"), page.body) == (303, "/elision/login", b"")
+        other = await running.get("/elision/?team=a%26b&x=1")
+        assert other.value("location") == "/elision/login?next=/elision/%3Fteam%3Da%2526b%26x%3D1"
+        long = await running.get("/elision/?" + "x" * 2000)
+        assert long.value("location") == "/elision/login"
         told = await running.get("/elision/api/x")
         assert (told.status, told.value("www-authenticate")) == (401, "Bearer")
         assert json.loads(told.body)["error"]["code"] == "token_needed"

@@ -38,6 +38,28 @@ async def test_the_token_is_entered_once() -> None:
         assert (await running.get("/elision/")).status == 303
 
 
+@pytest.mark.parametrize(
+    ("wanted", "back"),
+    [
+        ("/elision/playground", "/elision/playground"),
+        ("/elision/%3Frange=3600%26team=a%2520b", "/elision/?range=3600&team=a%20b"),
+        ("/elision/%3Fteam=%E2%82%AC%0D%0AX-A:%201", "/elision/?team=%E2%82%AC%0D%0AX-A:%201"),
+        ("https://evil.example/elision/", "/elision/"),
+        ("//evil.example/elision/", "/elision/"),
+        ("/elision/login", "/elision/"),
+        ("/v1/models", "/elision/"),
+        ("", "/elision/"),
+    ],
+)
+async def test_people_come_back_to_the_page_that_they_asked_for(wanted: str, back: str) -> None:
+    """Ours alone: a link to the form may name any other."""
+    kind = ("Content-Type", "application/x-www-form-urlencoded")
+    async with administered(admin()) as running:
+        form = b"token=correct+horse+%26+battery"
+        entered = await running.ask("POST", f"/elision/login?next={wanted}", [kind], form)
+    assert (entered.status, entered.value("location")) == (303, back)
+
+
 async def test_a_cookie_of_an_encrypted_page_stays_on_encrypted_connections() -> None:
     """Where the browser says that its page is one."""
     async with administered(admin()) as running:
