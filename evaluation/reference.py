@@ -123,7 +123,7 @@ class Reference:
         if self._process is None:
             self._folder = tempfile.TemporaryDirectory(prefix="elision-reference-")
             folder = Path(self._folder.name)
-            _prepare(self._weights, folder)
+            lay_out(self._weights, folder)
             with (folder / "stderr").open("wb") as errors:
                 self._process = subprocess.Popen(  # noqa: S603  the command is ours
                     # Without the driver's own folder on the path: ours has modules of common names.
@@ -155,8 +155,11 @@ def _installed(python: Path) -> str:
     return found[-1].name.removeprefix("llmlingua-").removesuffix(".dist-info")
 
 
-def _prepare(weights: Weights, folder: Path) -> None:
-    """Lay a model out as transformers 4.46 reads it; files that it reads as they are, by links."""
+def lay_out(weights: Weights, folder: Path) -> None:
+    """Lay a model out in an empty folder as transformers 4.46 reads it; what it reads as it is, by links.
+
+    Beside it tiktoken's ranks, for which it is told the folder.
+    """
     for name in ("model.safetensors", "tokenizer.json"):
         (folder / name).symlink_to((weights.directory / name).resolve())
     config = json.loads((weights.directory / "config.json").read_text("utf-8"))
