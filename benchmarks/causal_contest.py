@@ -59,7 +59,9 @@ class Contestant:
 
 def contestants() -> list[Contestant]:
     """Return everybody; of each family the reference first."""
-    plain = {"use_context_level_filter": False}
+    # As the references have it.
+    by_token = {"level": "token"}
+    plain = {"use_context_level_filter": False, **by_token}
     found = [Contestant("reference", LLMLINGUA, "llmlingua", {"options": {"one_step": True}}, True)]
     for name, options in (
         ("exact", {**plain, "kv": "exact"}),
@@ -69,7 +71,12 @@ def contestants() -> list[Contestant]:
         found.append(Contestant(name, OURS, "llmlingua", {"method": "llmlingua", "options": options}))
     found.append(Contestant("reference", LLMLINGUA, "longllmlingua", {"options": dict(RECIPE)}, True))
     found += [
-        Contestant(kv, OURS, "longllmlingua", {"method": "longllmlingua", "options": {**RECIPE, "kv": kv}})
+        Contestant(
+            kv,
+            OURS,
+            "longllmlingua",
+            {"method": "longllmlingua", "options": {**RECIPE, **by_token, "kv": kv}},
+        )
         for kv in ("exact", "fast")
     ]
     for level, theirs in (("sentence", "sent"), ("phrase", "phrase")):
