@@ -21,7 +21,7 @@ from elision.proxy.teams import TrustedHeader
 if TYPE_CHECKING:
     from elision.proxy.assembly import PolicyParts
 
-_SCRIPTS = ("app.js", "charts.js", "figures.js", "listings.js", "panels.js")
+_SCRIPTS = ("app.js", "charts.js", "figures.js", "listings.js", "panels.js", "early.js")
 
 
 def admin_of(settings: Settings, metrics: Metrics, books: Books, parts: "PolicyParts | None") -> Admin:

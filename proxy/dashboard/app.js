@@ -3,20 +3,18 @@
 import { added, grouped, words } from "/elision/static/figures.js";
 import { Policies, Recents, start } from "/elision/static/listings.js";
 import {
-  Bars, cacheBars, Groups, overheadBars, Quality, ratioBars, Saved, segmentBars, SERIES_FIELDS, Spending, Tiles,
+  Bars, cacheBars, Groups, overheadBars, Quality, ratioBars, Saved, segmentBars, Spending, Tiles,
 } from "/elision/static/panels.js";
-import { ask, themeSwitch, whole } from "/elision/static/shared.js";
+import { clock, read, themeSwitch, whole } from "/elision/static/shared.js";
 
-const API = "/elision/api/";
+const { LABELS, ONCE, SELDOM, addressOf, answerTo, choiceOf, questions } = globalThis.dashboard; // early.js
+const LIBRARY = "/elision/static/uPlot.iife.min.js";
 const EVERY_MS = 2000;
-const SELDOM = 5;
-const LABELS = ["team", "policy", "method", "model"];
-const RECENT = 25;
+const ROUNDS = 5; // of which one asks what changes seldom
 
-// The chart library runs after this module, which meanwhile asks for figures.
-const drawable = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve, { once: true }));
 const filters = document.getElementById("filters");
 const element = (id) => document.getElementById(id);
+let drawable;
 
 class Dashboard {
   constructor() {
@@ -76,25 +74,19 @@ class Dashboard {
   }
 
   async #round(signal) {
-    const choice = chosen();
-    const seldom = this.rounds % SELDOM === 0;
-    const { last, by, only } = choice;
-    const sums = (more) => `sums?${new URLSearchParams({ last, ...more, ...only })}`;
-    const wanted = {
-      groups: sums({ step: "all", by: by === "method" ? by : `${by},method` }),
-      series: sums({ by, fields: SERIES_FIELDS }),
-      recent: `recent?${new URLSearchParams({ order: this.recents.order, count: RECENT, ...only })}`,
-      ...(this.about ? {} : { about: "about" }),
-    };
-    const changed = await this.#ask(wanted, signal);
+    const choice = choiceOf(new FormData(filters));
+    const seldom = this.rounds % ROUNDS === 0;
+    const wanted = questions(choice, this.recents.order);
+    const changed = await this.#ask({ ...wanted, ...(this.about ? {} : ONCE) }, signal);
     this.about = this.told.get("about");
-    await drawable;
     const all = added(this.told.get("groups").rows);
     if (all.requests) {
       this.#show(changed, choice, all);
+      await charts();
+      this.#draw(changed, choice);
     }
     if (seldom) {
-      this.#showRest(await this.#ask({ values: "values", policies: "policies", spending: "spending" }, signal));
+      this.#showRest(await this.#ask(SELDOM, signal));
     }
     if (!all.requests) {
       this.#frame(false);
@@ -106,7 +98,7 @@ class Dashboard {
   // Asks several questions at once; returns the names of those whose answers are other ones than before.
   async #ask(wanted, signal) {
     const names = Object.keys(wanted);
-    const answers = await Promise.all(names.map((name) => ask(API + wanted[name], { signal })));
+    const answers = await Promise.all(names.map((name) => read(answerTo(wanted[name], signal))));
     return new Set(names.filter((name, index) => this.#keep(name, wanted[name], answers[index])));
   }
 
@@ -124,15 +116,18 @@ class Dashboard {
     if (changed.has("groups")) {
       this.#sums(this.told.get("groups").rows, all, by);
     }
-    if (changed.has("series")) {
-      const { rows, ...span } = this.told.get("series");
-      this.saved.show(rows, span, by);
-    }
     if (changed.has("recent")) {
       this.recents.show(this.told.get("recent").requests);
     }
     if (!this.rounds) {
       performance.mark("figures");
+    }
+  }
+
+  #draw(changed, { by }) {
+    if (changed.has("series")) {
+      const { rows, ...span } = this.told.get("series");
+      this.saved.show(rows, span, by);
     }
   }
 
@@ -150,7 +145,7 @@ class Dashboard {
   }
 
   #finish(requests) {
-    element("moment").textContent = `as of ${new Date().toLocaleTimeString([], { hour12: false })}`;
+    element("moment").textContent = `as of ${clock(new Date())}`;
     this.#announce(requests);
     if (!this.rounds) {
       document.body.dataset.ready = "true";
@@ -208,13 +203,6 @@ class Dashboard {
   }
 }
 
-// What the filters say. When now is, the proxy knows: a browser's clock may be wrong.
-function chosen() {
-  const form = new FormData(filters);
-  const only = Object.fromEntries(LABELS.map((label) => [label, form.get(label)]).filter(([, value]) => value));
-  return { last: form.get("range"), by: form.get("by"), only };
-}
-
 // Fills the filters with the values that there are; what is chosen stays.
 function offer(values) {
   for (const label of LABELS) {
@@ -227,15 +215,25 @@ function offer(values) {
   remember();
 }
 
+// Runs the chart library, which the page has fetched already; figures do not wait for it.
+function charts() {
+  drawable ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => reject(new TypeError("uPlot did not come")));
+    script.src = LIBRARY;
+    document.head.append(script);
+  });
+  return drawable;
+}
+
 function asked() {
   return new URLSearchParams(location.search);
 }
 
 // Keeps the choice in the address, so that a link shows the same.
 function remember() {
-  const standard = { range: "86400", by: "team" };
-  const told = [...new FormData(filters)].filter(([name, value]) => value && value !== standard[name]);
-  const query = new URLSearchParams(told).toString();
+  const query = addressOf(new FormData(filters));
   history.replaceState(null, "", query ? `?${query}` : location.pathname);
   element("all").hidden = !LABELS.some((label) => filters.elements[label].value);
 }

@@ -1,10 +1,11 @@
 // What figures look like: lines over time (uPlot), bars, tables, and their export.
 
 import { csv, json } from "/elision/static/figures.js";
-import { colours, make } from "/elision/static/shared.js";
+import { clock, colours, make } from "/elision/static/shared.js";
 
 const COLOURS = ["--one", "--two", "--three", "--four", "--five", "--six"];
 const PAINTS = [...COLOURS, "--rest", "--line", "--quiet"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 // A panel's frame: a title, tools beside it, and slots whose content changes while the frame stays.
 export class Panel {
@@ -129,10 +130,11 @@ function paintOf(label, index) {
 // A place on the axis of time: days by their date, in UTC as they are counted; hours and minutes the reader's.
 function moment(at, isDay) {
   const when = new Date(at * 1000);
-  const isDate = isDay || (when.getHours() === 0 && when.getMinutes() === 0);
-  return isDate
-    ? when.toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: isDay ? "UTC" : undefined })
-    : when.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  if (isDay) {
+    return `${when.getUTCDate()} ${MONTHS[when.getUTCMonth()]}`;
+  }
+  const isMidnight = when.getHours() === 0 && when.getMinutes() === 0;
+  return isMidnight ? `${when.getDate()} ${MONTHS[when.getMonth()]}` : clock(when).slice(0, 5);
 }
 
 // A line chart that keeps its place on the page while its figures change.

@@ -1,7 +1,7 @@
 // The dashboard's lists: recent requests, the policies and what is wrong with them, and what newcomers do first.
 
 import { Panel, tableOf } from "/elision/static/charts.js";
-import { dollars, make, time, whole } from "/elision/static/shared.js";
+import { clock, dollars, make, time, whole } from "/elision/static/shared.js";
 
 const ORDERS = { newest: "Newest", slowest: "Slowest", largest: "Largest" };
 
@@ -24,7 +24,7 @@ export class Recents {
     this.table = {
       caption: `${ORDERS[this.order]} requests`,
       columns: [
-        { name: "at", title: "Time", show: (at) => new Date(at).toLocaleTimeString([], { hour12: false }) },
+        { name: "at", title: "Time", show: (at) => clock(new Date(at)) },
         { name: "team", title: "Team" },
         { name: "method", title: "Method" },
         { name: "model", title: "Model" },

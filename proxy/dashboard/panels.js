@@ -8,7 +8,6 @@ const MEASURES = {
   tokens: { title: "Tokens", all: "tokens_saved", billed: "tokens_saved_billed", show: short },
   money: { title: "Money", all: "saved", billed: "saved_billed", show: dollars },
 };
-export const SERIES_FIELDS = "requests,tokens_saved,tokens_saved_billed,saved,saved_billed";
 
 const NAMES = { team: "Team", policy: "Policy", method: "Method", model: "Model", upstream: "Upstream" };
 const PLURALS = { team: "team", policy: "policy", method: "method", model: "model", upstream: "upstream" };

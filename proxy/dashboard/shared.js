@@ -9,15 +9,20 @@ export class Refused extends Error {
   }
 }
 
-// Asks the proxy and returns {data, tag}: `tag` stays the same while `data` does.
-// Who is no longer signed in is led to the form. Throws Refused; TypeError where nobody answers.
+// Asks the proxy; returns and throws what `read` does.
 export async function ask(path, { method = "GET", body, signal } = {}) {
   const options = { method, signal, cache: "no-cache", credentials: "same-origin" };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers = { "Content-Type": "application/json" };
   }
-  const answer = await fetch(path, options);
+  return read(fetch(path, options));
+}
+
+// Reads an answer that is on its way, and returns {data, tag}: `tag` stays the same while `data` does.
+// Who is no longer signed in is led to the form. Throws Refused; TypeError where nobody answers.
+export async function read(coming) {
+  const answer = await coming;
   if (answer.status === 401) {
     location.assign(`/elision/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
@@ -79,16 +84,27 @@ export function colours(properties) {
   return Object.fromEntries(found.map((value, index) => [properties[index], value]));
 }
 
-const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const MINUS = "\u2212";
 
 function signed(value, text) {
   return value < 0 ? MINUS + text : text;
 }
 
+// Figures and times are written without `Intl`, whose first use costs a browser some 50 ms.
+function fixed(size, digits) {
+  const [units, parts] = size.toFixed(digits).split(".");
+  const told = units.replace(/\B(?=(\d{3})+$)/g, ",");
+  return parts ? `${told}.${parts}` : told;
+}
+
+// A time of the day as the reader's clock shows it: "14:03:59".
+export function clock(when) {
+  return [when.getHours(), when.getMinutes(), when.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
 // 1234567 -> "1,234,567"
 export function whole(value) {
-  return signed(value, WHOLE.format(Math.abs(value)));
+  return signed(value, fixed(Math.abs(value), 0));
 }
 
 // 1234567 -> "1.23 M"; what is below ten thousand stays whole.
@@ -106,8 +122,7 @@ export function short(value) {
 export function dollars(nano) {
   const size = Math.abs(nano) / 1e9;
   const digits = size === 0 || size >= 1 ? 2 : Math.min(9, Math.max(2, 1 - Math.floor(Math.log10(size))));
-  const text = size.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return signed(nano, `$${text}`);
+  return signed(nano, `$${fixed(size, digits)}`);
 }
 
 // Part of a whole -> "12.3 %"; nothing of nothing is a dash.
