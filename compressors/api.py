@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 
 from elision.compressors.base import Job, Method, OptionValue, Outcome, Target
-from elision.compressors.document_prompts import perplexity, shortened_documents
+from elision.compressors.document_prompts import perplexity, shortened_documents, shortened_text
 from elision.compressors.engine import Engine
 from elision.compressors.errors import BadOption
 from elision.compressors.json_prompts import CompressedJson, compress_pairs
@@ -21,7 +21,7 @@ from elision.compressors.registry import DEFAULT_METHOD, option_defaults
 from elision.compressors.structured import read_segments
 from elision.compressors.vocabulary import CAUSAL, Arguments, read_arguments
 
-_CAUSAL = ("llmlingua", "longllmlingua")
+_LLMLINGUA, _LONG = "llmlingua", "longllmlingua"
 
 
 def compress(  # noqa: PLR0913  the front door: every argument after the text is optional
@@ -135,9 +135,12 @@ class PromptCompressor:
         segments = told.wishes.segments
         if segments and ["".join(part.text for part in own) for own in segments] != contexts:
             raise BadOption("context_segs must be the contexts' parts: joined they are not what context is")
-        if self._reads_documents(told):
+        if self._method == _LONG or (not self._method and told.asks_causal):
             told.check_causal()
-            shortened = shortened_documents(self._engine, self._causal_method(told), told.wishes, contexts)
+            shortened = shortened_documents(self._engine, self._documents_method(told), told.wishes, contexts)
+        elif self._method == _LLMLINGUA:
+            told.check_causal()
+            shortened = shortened_text(self._engine, self._text_method(told), told.wishes, contexts)
         else:
             told.check_others(self._method or DEFAULT_METHOD)
             name = self._method or DEFAULT_METHOD
@@ -202,20 +205,24 @@ class PromptCompressor:
         Raises: BadOption, WeightsMissing.
         """
         weights = {name: value for name, value in self._options.items() if name == "weights"}
-        method = method_of("longllmlingua", weights)
+        method = method_of(_LONG, weights)
         return perplexity(self._engine, method, text, (granularity, condition_mode, condition_pos_id))
 
-    def _reads_documents(self, told: Arguments) -> bool:
-        """Whether LLMLingua's or LongLLMLingua's way of shortening several documents is asked for."""
-        if self._method in _CAUSAL:
-            return "profile" not in self._options
-        return not self._method and told.asks_causal
-
-    def _causal_method(self, told: Arguments) -> Method:
+    def _documents_method(self, told: Arguments) -> Method:
         """Return LongLLMLingua as it is asked for: by the reference's defaults where no method was named."""
         filters = ("use_context_level_filter", "use_token_level_filter")
         wishes = {name: getattr(told.wishes, name) for name in filters}
-        options = told.options_for(option_defaults("longllmlingua"))
-        given = {**self._options, **wishes, **options, **told.causal}
-        defaults = {} if self._method == "longllmlingua" else dict(CAUSAL)
-        return method_of("longllmlingua", {**defaults, **given})
+        options = told.options_for(option_defaults(_LONG))
+        defaults = {} if self._method else dict(CAUSAL)
+        return method_of(_LONG, {**defaults, **self._options, **wishes, **options, **told.causal})
+
+    def _text_method(self, told: Arguments) -> Method:
+        """Return LLMLingua as it is asked for, by its own defaults.
+
+        Raises: BadOption for what only LongLLMLingua does.
+        """
+        known = option_defaults(_LLMLINGUA)
+        told.check_others(_LLMLINGUA, known)
+        causal = {name: value for name, value in told.causal.items() if name in known}
+        filters = {"use_context_level_filter": told.wishes.use_context_level_filter}
+        return method_of(_LLMLINGUA, {**self._options, **filters, **told.options_for(known), **causal})

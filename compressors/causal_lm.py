@@ -1,8 +1,8 @@
 """A causal language model on this machine: how surprising each token of a text is.
 
 This module owns tensors and batches; it knows nothing of prompts that are to be shortened, nor of
-HTTP. Weights come from `elision.compressors.weights`; they run on the GPU if there is one, in bf16,
-else in fp32. A `CausalLM` may be used from several threads: one forward pass runs at a time.
+HTTP. Weights come from `elision.compressors.weights`; they run on the GPU if there is one. A
+`CausalLM` may be used from several threads: one forward pass runs at a time.
 """
 
 import threading
@@ -30,9 +30,9 @@ Floats = NDArray[np.float64]
 
 WINDOW = 2048
 """A token is read in the context of at most so many others."""
-# Rows of logits that are alive at once: 256 rows of 49,152 fp32 are 50 MB; fewer would read the
-# head's own 113 MB more often.
-_HEAD_ROWS = 256
+# Rows of logits that are alive at once: 128 rows of 49,152 fp32 are 25 MB, which the allocator still
+# keeps for the next ones; half as many read the head's own 113 MB too often, twice are no faster.
+_HEAD_ROWS = 128
 _HEAD_ROWS_GPU = 2048
 _BATCH_TOKENS = 1024
 _BATCH_TOKENS_GPU = 65_536
@@ -101,7 +101,8 @@ class CausalLM:
             weights: from `elision.compressors.weights.resolve`.
             threads: CPU threads for tensor work; torch keeps one such number per process. None
                 leaves it alone.
-            half: bf16 on a CPU too, which is faster where it has instructions for that, and slower else.
+            half: bf16 (fp16 on a GPU without it) in place of fp32; `elision.compressors.precision`
+                knows where that is faster.
         Raises: WeightsMissing if they are no causal model's.
         """
         import torch
@@ -111,13 +112,12 @@ class CausalLM:
         if threads:
             torch.set_num_threads(threads)
         on_gpu = torch.cuda.is_available()
-        on_cpu = torch.bfloat16 if half else torch.float32
-        small = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float16
+        small = torch.float16 if on_gpu and not torch.cuda.is_bf16_supported() else torch.bfloat16
         try:
             with quiet():
                 model = AutoModelForCausalLM.from_pretrained(
                     weights.directory,
-                    dtype=small if on_gpu else on_cpu,
+                    dtype=small if half else torch.float32,
                     use_safetensors=True,
                     local_files_only=True,
                     trust_remote_code=False,

@@ -1,14 +1,15 @@
-"""Prompts whose contexts are documents: LLMLingua's and LongLLMLingua's way, by `longllmlingua`.
+"""Prompts whose contexts are documents: LLMLingua's and LongLLMLingua's way.
 
-The contexts are one text to the method, each of them a document of it; so one budget holds for all,
-and what the method leaves out, puts in order and gives rates is what the reference's arguments say.
+The contexts are one text to the method; so one budget holds for all. `longllmlingua` takes each for a
+document, and what it leaves out, puts in order and gives rates is what the reference's arguments
+say; `llmlingua` does with the text what it does in a policy.
 Source of names and results: llmlingua 0.2.2, `compress_prompt`, `get_ppl`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from elision.compressors.base import Method, Outcome, Span, Target
+from elision.compressors.base import Job, Method, Outcome, Span, Target
 from elision.compressors.documents import Cut
 from elision.compressors.engine import Engine
 from elision.compressors.errors import BadOption
@@ -16,6 +17,14 @@ from elision.compressors.longllmlingua import Asked, LongLLMLingua
 from elision.compressors.prompts import BETWEEN, MODEL, Shortened, budget_of, count
 from elision.compressors.shares import Part
 from elision.compressors.vocabulary import Wishes
+
+_OF_CONTEXTS = (
+    "force_context_ids",
+    "force_context_number",
+    "segments",
+    "use_token_level_filter",
+    "add_instruction",
+)
 
 
 def shortened_documents(engine: Engine, method: Method, wishes: Wishes, contexts: Sequence[str]) -> Shortened:
@@ -33,6 +42,28 @@ def shortened_documents(engine: Engine, method: Method, wishes: Wishes, contexts
         outcome.tokens_after,
         {numbers[at]: spans for at, spans in kept.items()},
     )
+
+
+def shortened_text(engine: Engine, method: Method, wishes: Wishes, contexts: Sequence[str]) -> Shortened:
+    """Shorten contexts as one text, in which the method itself sees what its contexts are.
+
+    Raises: BadOption for what is said of single contexts.
+    """
+    default = Wishes()
+    for name in _OF_CONTEXTS:
+        if getattr(wishes, name) != getattr(default, name):
+            raise BadOption(f"{method.name} has no {name}: make PromptCompressor(method='longllmlingua')")
+    numbers = [at for at, context in enumerate(contexts) if context.strip()]
+    joined = _Joined.of([contexts[at] for at in numbers])
+    total = sum(count(engine, contexts[at]) for at in numbers)
+    tokens = max(1, budget_of(engine, wishes, total, alone=False))
+    target = Target(tokens=tokens, model=MODEL, question=wishes.question)
+    [outcome] = engine.run([Job(joined.text, method, target)])
+    if outcome.text and not outcome.kept and not outcome.reason:
+        return Shortened([outcome.text], outcome.text, outcome.tokens_after, dict.fromkeys(numbers))
+    order, texts, kept = joined.told(outcome)
+    own = {numbers[at]: spans for at, spans in kept.items()}
+    return Shortened([texts[at] for at in order], outcome.text, outcome.tokens_after, own)
 
 
 def perplexity(engine: Engine, method: Method, text: str, how: tuple[str, str, int]) -> float | list[float]:

@@ -59,12 +59,13 @@ class Reading:
     """How texts are read.
 
     Attributes:
-        level: what is kept or dropped whole: `Grain.TOKEN` or `Grain.WORD`.
+        level: what is kept or dropped whole: words, for of a name cut in two nothing is left; or the
+            paper's `Grain.TOKEN`.
         iterative_size: tokens of a segment; a quarter of what the model reads at most.
         kv: how what stayed is remembered.
     """
 
-    level: Grain = Grain.TOKEN
+    level: Grain = Grain.WORD
     iterative_size: int = 200
     kv: Kv = Kv.EXACT
 
@@ -221,7 +222,9 @@ class _Text:
         means = rounded(sums / np.maximum(np.add.reduceat(weight, at), 1.0))
         due = self._wanted[self._done] - self._kept
         # Half a token counts as one, whatever binary fractions make of it.
-        quota = int(np.clip(np.floor(due + 0.5 + 1e-9), self._held[self._done], self._sizes[self._done]))
+        # What is to go gets nothing of what rounding left over either.
+        most = self._sizes[self._done] if parcel.rate else self._held[self._done]
+        quota = int(np.clip(np.floor(due + 0.5 + 1e-9), self._held[self._done], most))
         found = choose(means, self._costs[units], self.held[units], quota)
         self.keep[units] = found.keep
         self.place[units] = found.place + np.where(found.keep, 0.0, _LAST if parcel.rate == 0 else 0.0)

@@ -8,46 +8,24 @@ How much a text keeps depends on the target, so nothing found of it is kept for 
 Source: Jiang et al., arXiv:2310.05736, sections 3.1 and 3.2.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from elision.compressors.base import Demand, OptionValue, Span, Units
-from elision.compressors.causal_lm import CausalLM
+from elision.compressors.causal_lm import CausalLM, Surprisal
+from elision.compressors.document_ranking import best_first, context_budget, read_context_budget, staying
 from elision.compressors.documents import cut
 from elision.compressors.errors import BadOption
 from elision.compressors.itpc import Itpc, Kv, Reading
+from elision.compressors.sentence_filter import SentenceFilter
 from elision.compressors.token_units import Grain, cut_units
-from elision.compressors.units import Agg, unit_importance
+from elision.compressors.units import Agg, sentences, unit_importance
 
 NAME = "llmlingua"
-_VERSION = "1"
-_BUDGET = re.compile(r"(?P<sign>[+*-])\s*(?P<number>\d+(?:\.\d+)?)")
-
-
-@dataclass(frozen=True, slots=True)
-class ContextBudget:
-    """How many tokens whole contexts may have, by how many are to be left: so many more, fewer or times."""
-
-    sign: str
-    number: float
-
-    @classmethod
-    def read(cls, told: str) -> "ContextBudget":
-        """Read `+100`, `-50` or `*2`. Raises: BadOption."""
-        found = _BUDGET.fullmatch(told.strip())
-        if not found:
-            raise BadOption(f"context_budget cannot be {told!r}: give +100, -50 or *2")
-        return cls(found["sign"], float(found["number"]))
-
-    def of(self, target: float) -> float:
-        """Return the tokens of contexts for a target in tokens."""
-        if self.sign == "*":
-            return target * self.number
-        return target + self.number if self.sign == "+" else target - self.number
+_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +35,14 @@ class Options:
     Attributes:
         reading: `level`, `iterative_size`, `kv`.
         filters: `use_context_level_filter`.
-        context_budget: tokens of the contexts that stay, by the target.
+        context_budget: tokens of the contexts that stay, by the target: `+100`, `-50`, `*2`, `/2`.
+        sentences: `use_sentence_level_filter` and what goes with it; None: no sentence goes as such.
     """
 
     reading: Reading
     filters: bool
-    context_budget: ContextBudget
+    context_budget: str
+    sentences: SentenceFilter | None = None
 
     @classmethod
     def read(cls, options: Mapping[str, OptionValue]) -> "Options":
@@ -70,18 +50,34 @@ class Options:
         size = options["iterative_size"]
         if not isinstance(size, int) or size < 1:
             raise BadOption(f"{NAME}: iterative_size must be at least 1, not {size!r}")
+        sign, number = read_context_budget(str(options["context_budget"]))
         return cls(
             Reading(Grain(str(options["level"])), size, Kv(str(options["kv"]))),
             bool(options["use_context_level_filter"]),
-            ContextBudget.read(str(options["context_budget"])),
+            f"{sign}{number:g}",
+            SentenceFilter.read(options),
         )
 
     @property
     def label(self) -> str:
         """What a fingerprint says of them."""
-        budget = f"{self.context_budget.sign}{self.context_budget.number:g}" if self.filters else "none"
+        budget = self.context_budget if self.filters else "none"
+        told = f" {self.sentences}" if self.sentences else ""
         reading = self.reading
-        return f"level={reading.level} size={reading.iterative_size} kv={reading.kv} contexts={budget}"
+        return f"level={reading.level} size={reading.iterative_size} kv={reading.kv} contexts={budget}{told}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A text in pieces, each with the share of its tokens to keep; 0: it goes.
+
+    Attributes:
+        spans: ascending and disjoint.
+        rates: as many.
+    """
+
+    spans: list[Span]
+    rates: list[float]
 
 
 class LLMLingua:
@@ -114,38 +110,63 @@ class LLMLingua:
     ) -> list[Units]:
         """Rank the units of each text for its demand; questions are not looked at."""
         coarse = self._contexts(texts, demands)
+        if self._options.sentences is not None:
+            coarse = self._sentences(texts, demands, coarse, self._options.sentences)
         return self._itpc.weigh(
             texts,
             [""] * len(texts),
-            [rates for _, rates in coarse],
-            pieces=[pieces for pieces, _ in coarse],
+            [one.rates for one in coarse],
+            pieces=[one.spans for one in coarse],
             held=[demand.held for demand in demands],
         )
 
-    def _contexts(
-        self, texts: Sequence[str], demands: Sequence[Demand]
-    ) -> list[tuple[list[Span], list[float]]]:
-        """Return the contexts of each text and their rates, 0 for those that go."""
-        found: list[tuple[list[Span], list[float]]] = []
+    def _contexts(self, texts: Sequence[str], demands: Sequence[Demand]) -> list[Pieces]:
+        """Return the contexts of each text and their rates."""
+        found: list[Pieces] = []
         asked: dict[int, list[Span]] = {}
         for i, (text, demand) in enumerate(zip(texts, demands, strict=True)):
-            found.append(([Span(0, len(text))], [demand.rate]))
+            found.append(Pieces([Span(0, len(text))], [demand.rate]))
             # What is within the budget anyway need not be read for it.
-            if self._options.filters and self._options.context_budget.of(demand.rate) < 1:
+            if self._options.filters and self._exceeds(text, demand.rate):
                 spans = _contexts_of(text, demand)
                 if len(spans) > 1:
                     asked[i] = spans
-        read = iter(
-            self._lm.surprisal([texts[i][s.start : s.end] for i, spans in asked.items() for s in spans])
-        )
+        read = iter(self._read(texts, asked.items()))
         for i, spans in asked.items():
             nlls = [next(read).nll for _ in spans]
-            rates = keep_contexts(nlls, demands[i].rate, self._options.context_budget)
-            found[i] = (spans, rates)
+            found[i] = Pieces(spans, keep_contexts(nlls, demands[i].rate, self._options.context_budget))
         return found
 
+    def _exceeds(self, text: str, rate: float) -> bool:
+        total = self._lm.count(text)
+        return context_budget(self._options.context_budget, rate * total) < total
 
-def keep_contexts(nlls: Sequence[np.ndarray], rate: float, budget: ContextBudget) -> list[float]:
+    def _sentences(
+        self, texts: Sequence[str], demands: Sequence[Demand], coarse: Sequence[Pieces], told: SentenceFilter
+    ) -> list[Pieces]:
+        """Return the sentences of what stays and their rates; what was to go goes."""
+        asked = [_sentences_of(text, one) for text, one in zip(texts, coarse, strict=True)]
+        spans = [[span for own in documents for span in own] for documents in asked]
+        read = iter(self._read(texts, enumerate(spans)))
+        found: list[Pieces] = []
+        for text, demand, pieces, documents in zip(texts, demands, coarse, asked, strict=True):
+            nlls = [[next(read).nll for _ in own] for own in documents]
+            target = demand.rate * self._lm.count(text)
+            stays = told.chosen([[_mean(one) for one in own] for own in nlls], _sizes(nlls), target)
+            flags = [stay for own in stays for stay in own]
+            sizes = [len(nll) for own in nlls for nll in own]
+            tokens = sum(size for size, stay in zip(sizes, flags, strict=True) if stay)
+            kept = min(1.0, target / max(tokens, 1))
+            every = [span for own in documents for span in own]
+            found.append(_joined(pieces, every, [kept if stay else 0.0 for stay in flags]))
+        return found
+
+    def _read(self, texts: Sequence[str], spans: Iterable[tuple[int, Sequence[Span]]]) -> list[Surprisal]:
+        """Read stretches of texts, each by itself, all in shared batches."""
+        return self._lm.surprisal([texts[i][s.start : s.end] for i, own in spans for s in own])
+
+
+def keep_contexts(nlls: Sequence[np.ndarray], rate: float, budget: str) -> list[float]:
     """Choose contexts: the most perplexing first, until their tokens are as many as the budget has.
 
     The last may exceed it; one stays in any case. Those that stay share what is to be left alike.
@@ -153,22 +174,17 @@ def keep_contexts(nlls: Sequence[np.ndarray], rate: float, budget: ContextBudget
     Args:
         nlls: (T,) of each context's tokens.
         rate: share of all tokens that is to be left.
+        budget: `context_budget`.
     Returns: the rate of each context, 0 for those that go.
     Source: LLMLingua, arXiv:2310.05736, section 3.1, algorithm 1.
     """
     sizes = [len(nll) for nll in nlls]
     target = rate * sum(sizes)
-    means = [float(nll.mean()) if len(nll) else 0.0 for nll in nlls]
-    staying: set[int] = set()
-    tokens = 0
-    for i in sorted(range(len(nlls)), key=lambda i: (-means[i], i)):
-        # Enough to fill the target by themselves there must be.
-        if staying and tokens >= max(budget.of(target), target):
-            break
-        staying.add(i)
-        tokens += sizes[i]
-    kept = min(1.0, target / max(tokens, 1))
-    return [kept if i in staying else 0.0 for i in range(len(nlls))]
+    ranked = best_first([_mean(nll) for nll in nlls])
+    # Enough to fill the target by themselves there must be.
+    stays = staying(ranked, sizes, max(context_budget(budget, target), target))
+    kept = min(1.0, target / max(sum(sizes[at] for at in stays), 1))
+    return [kept if at in stays else 0.0 for at in range(len(nlls))]
 
 
 def _contexts_of(text: str, demand: Demand) -> list[Span]:
@@ -176,3 +192,27 @@ def _contexts_of(text: str, demand: Demand) -> list[Span]:
     documents = cut(text, demand.held).documents
     starts = [0, *(span.start for span in documents[1:]), len(text)]
     return [Span(a, b) for a, b in pairwise(starts)]
+
+
+def _sentences_of(text: str, pieces: Pieces) -> list[list[Span]]:
+    """Cut each piece that stays into its sentences."""
+    return [
+        [Span(piece.start + a, piece.start + b) for a, b in sentences(text[piece.start : piece.end]).tolist()]
+        for piece, rate in zip(pieces.spans, pieces.rates, strict=True)
+        if rate > 0
+    ]
+
+
+def _joined(pieces: Pieces, spans: Sequence[Span], rates: Sequence[float]) -> Pieces:
+    """Return sentences with their rates in place of the pieces that stay, which are made of them."""
+    gone = [span for span, rate in zip(pieces.spans, pieces.rates, strict=True) if rate == 0]
+    every = sorted([*zip(spans, rates, strict=True), *((span, 0.0) for span in gone)])
+    return Pieces([span for span, _ in every], [rate for _, rate in every])
+
+
+def _sizes(nlls: Sequence[Sequence[np.ndarray]]) -> list[list[int]]:
+    return [[len(nll) for nll in own] for own in nlls]
+
+
+def _mean(nll: np.ndarray) -> float:
+    return float(nll.mean()) if len(nll) else 0.0

@@ -18,7 +18,8 @@ Where the reference crashes `CompressionError` says so. Written from its control
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,27 @@ from elision.compressors.base import OptionValue, Outcome, Target
 from elision.compressors.breaks import give_way
 from elision.compressors.causal_lm import CausalLM
 from elision.compressors.causal_states import States
-from elision.compressors.errors import CompressionError
-from elision.compressors.llmlingua import NAME, ContextBudget
+from elision.compressors.document_ranking import context_budget, read_context_budget
+from elision.compressors.errors import BadOption, CompressionError
+from elision.compressors.llmlingua import NAME
 from elision.compressors.tokens import Counters
 
 _VERSION = "1"
 _FIRST_CELLS = 10
 _LEAST_TARGET = 100
 _BETWEEN = "\n\n"
+_NOT_HERE: Mapping[str, OptionValue] = MappingProxyType(
+    {
+        "kv": "exact",
+        "level": "word",
+        "use_sentence_level_filter": False,
+        "keep_split": False,
+        "force_tokens": (),
+        "force_reserve_digit": False,
+        "drop_consecutive": False,
+    }
+)
+"""Options of the method that this profile has not, as they are where nobody gave them."""
 
 Floats = NDArray[np.float64]
 Window = list[tuple[int, float]]
@@ -47,16 +61,22 @@ class CompatOptions:
 
     iterative_size: int = 200
     use_context_level_filter: bool = True
-    context_budget: ContextBudget = field(default_factory=lambda: ContextBudget("+", 100.0))
+    context_budget: str = "+100"
 
     @classmethod
     def read(cls, options: Mapping[str, OptionValue]) -> "CompatOptions":
-        """Take these out of a method's options, whose types have been checked. Raises: BadOption."""
+        """Take these out of a method's options, whose types have been checked.
+
+        Raises: BadOption also for what this profile does not do.
+        """
+        told = [name for name, idle in _NOT_HERE.items() if options[name] != idle]
+        if told:
+            raise BadOption(f"{NAME}: profile compat has no {told[0]}; leave it out, or take profile fixed")
         size = options["iterative_size"]
         return cls(
             size if isinstance(size, int) else 200,
             bool(options["use_context_level_filter"]),
-            ContextBudget.read(str(options["context_budget"])),
+            "".join(map(str, read_context_budget(str(options["context_budget"])))),
         )
 
 
@@ -71,8 +91,7 @@ class Compat:
     @property
     def fingerprint(self) -> str:
         told = self._options
-        budget = f"{told.context_budget.sign}{told.context_budget.number:g}"
-        label = f"size={told.iterative_size} filter={told.use_context_level_filter:d}{budget}"
+        label = f"size={told.iterative_size} filter={told.use_context_level_filter:d}{told.context_budget}"
         return f"{NAME}-compat/{_VERSION} {label} weights={self._lm.fingerprint}"
 
     @property
@@ -133,7 +152,7 @@ class Compat:
             raise CompressionError(
                 f"{NAME} compat: the reference finds no perplexity for a context of one token"
             )
-        budget = self._options.context_budget.of(_LEAST_TARGET if target < 0 else target)
+        budget = context_budget(self._options.context_budget, _LEAST_TARGET if target < 0 else target)
         used = []
         for i in sorted(range(len(contexts)), key=lambda i: -float(nlls[i].mean())):
             used.append(i)

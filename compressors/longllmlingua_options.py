@@ -31,8 +31,7 @@ class Options:
         use_context_level_filter: whether whole documents may be left out.
         use_token_level_filter: whether words may.
         sentences: which sentences may be; None: none as such.
-        reading: how words are read, and what is kept or dropped whole: words, for of a name cut in two,
-            as the paper's tokens may be, nothing is left.
+        reading: how words are read, and what is kept or dropped whole.
     """
 
     rank_method: str = NAME
@@ -44,7 +43,7 @@ class Options:
     use_context_level_filter: bool = True
     use_token_level_filter: bool = True
     sentences: SentenceFilter | None = None
-    reading: Reading = field(default_factory=lambda: Reading(Grain.WORD))
+    reading: Reading = field(default_factory=Reading)
 
     @classmethod
     def read(cls, options: Mapping[str, OptionValue]) -> "Options":

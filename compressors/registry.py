@@ -41,23 +41,26 @@ class Resources:
     counters: "Counters"
     cache_dir: Path | None = None
     threads: int | None = None
-    _models: dict[tuple[str, bool], "CausalLM"] = field(default_factory=dict)
+    _models: dict[tuple[str, str], "CausalLM"] = field(default_factory=dict)
     _classifiers: dict[tuple[str, str], "TokenClassifier"] = field(default_factory=dict)
 
-    def causal_lm(self, model: str, precision: str = "full") -> "CausalLM":
+    def causal_lm(self, model: str, precision: str = "auto") -> "CausalLM":
         """Return a language model, loaded when first asked for.
 
         Args:
             model: as `elision.compressors.weights.resolve` takes it.
-            precision: `full`, or `half`: bf16 on a CPU too.
+            precision: a `elision.compressors.precision.Precision`.
         Raises: WeightsMissing.
         """
-        key = (model, precision == "half")
+        from elision.compressors.precision import Precision, chosen
+
+        key = (model, chosen(Precision(precision)).value)
         if key not in self._models:
             from elision.compressors.causal_lm import CausalLM
             from elision.compressors.weights import resolve
 
-            self._models[key] = CausalLM.load(resolve(model, self.cache_dir), self.threads, half=key[1])
+            weights = resolve(model, self.cache_dir)
+            self._models[key] = CausalLM.load(weights, self.threads, half=key[1] == Precision.HALF)
         return self._models[key]
 
     def token_classifier(self, model: str, engine: str) -> "TokenClassifier":
@@ -122,7 +125,19 @@ FORCED_OPTIONS: Mapping[str, Option] = MappingProxyType(
 )
 """What every extractive method takes beside its own options; `elision.compressors.forced` reads them."""
 
+_PRECISIONS = ("auto", "full", "half")
 _LEVELS = ("sentence", "phrase", "word", "token")
+_SENTENCE_OPTIONS: Mapping[str, Option] = MappingProxyType(
+    {
+        "use_sentence_level_filter": Option(False),
+        "keep_first_sentence": Option(0),
+        "keep_last_sentence": Option(0),
+        "keep_sentence_number": Option(0),
+        "high_priority_bonus": Option(100.0),
+        "token_budget_ratio": Option(1.4),
+        "keep_split": Option(False),
+    }
+)
 _ENGLISH_PROSE = Ability(frozenset(("en",)), frozenset(("prose",)))
 
 
@@ -254,13 +269,14 @@ def _causal_rows() -> dict[str, Row]:
             _llmlingua,
             {
                 "weights": Option("smollm2"),
-                "precision": Option("full", ("full", "half")),
+                "precision": Option("auto", _PRECISIONS),
                 "profile": Option("fixed", ("fixed", "compat")),
-                "level": Option("token", ("token", "word")),
+                "level": Option("word", ("word", "token")),
                 "kv": Option("exact", ("exact", "fast")),
                 "iterative_size": Option(200),
                 "use_context_level_filter": Option(True),
                 "context_budget": Option("*2"),
+                **_SENTENCE_OPTIONS,
                 **FORCED_OPTIONS,
             },
             _ENGLISH_PROSE,
@@ -273,7 +289,7 @@ def _causal_rows() -> dict[str, Row]:
                 "agg": Option("mean", ("mean", "sum")),
                 "phrases": Option("rules"),
                 "weights": Option("smollm2"),
-                "precision": Option("full", ("full", "half")),
+                "precision": Option("auto", _PRECISIONS),
                 **FORCED_OPTIONS,
             },
             # SmolLM2 learnt from English; what it finds surprising in logs or code nobody has measured.
@@ -287,7 +303,7 @@ def _longllmlingua_row() -> Row:
         _longllmlingua,
         {
             "weights": Option("smollm2"),
-            "precision": Option("full", ("full", "half")),
+            "precision": Option("auto", _PRECISIONS),
             "rank_method": Option("longllmlingua", ("longllmlingua", "llmlingua", "bm25")),
             "condition_in_question": Option(
                 "after_condition",
@@ -298,14 +314,8 @@ def _longllmlingua_row() -> Row:
             "dynamic_context_compression_ratio": Option(0.3),
             "context_budget": Option("+100"),
             "use_context_level_filter": Option(True),
-            "use_sentence_level_filter": Option(False),
             "use_token_level_filter": Option(True),
-            "keep_first_sentence": Option(0),
-            "keep_last_sentence": Option(0),
-            "keep_sentence_number": Option(0),
-            "high_priority_bonus": Option(100.0),
-            "token_budget_ratio": Option(1.4),
-            "keep_split": Option(False),
+            **_SENTENCE_OPTIONS,
             "level": Option("word", ("word", "token")),
             "iterative_size": Option(200),
             "kv": Option("exact", ("exact", "fast")),
@@ -373,6 +383,7 @@ def _llmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> Comp
     from elision.compressors.extractive import Extractive
     from elision.compressors.forced import Forced
     from elision.compressors.llmlingua import NAME, LLMLingua, Options
+    from elision.compressors.longllmlingua_options import forced_options
 
     read = Options.read(options)
     lm = resources.causal_lm(str(options["weights"]), str(options["precision"]))
@@ -380,8 +391,8 @@ def _llmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> Comp
         from elision.compressors.llmlingua_compat import Compat, CompatOptions
 
         return Compat(lm, resources.counters, CompatOptions.read(options))
-    scorer = LLMLingua(lm, read)
-    return Extractive(NAME, scorer, resources.counters, Forced.read(options))
+    forced = Forced.read(forced_options(options))
+    return Extractive(NAME, LLMLingua(lm, read), resources.counters, forced)
 
 
 def _selective_context(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:

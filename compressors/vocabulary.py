@@ -123,12 +123,15 @@ class Arguments:
                     "context_budget, or force_context_number"
                 )
 
-    def check_others(self, method: str) -> None:
-        """Refuse what only LLMLingua and LongLLMLingua do. Raises: BadOption."""
+    def check_others(self, method: str, known: Collection[str] = ()) -> None:
+        """Refuse what only LLMLingua and LongLLMLingua do, but for options that the method has too.
+
+        Raises: BadOption.
+        """
         for name, value in self.causal.items():
-            if value != CAUSAL[name]:
+            if name not in known and value != CAUSAL[name]:
                 raise BadOption(
-                    f"{name}={value!r} belongs to LLMLingua and LongLLMLingua, not to {method}: make "
+                    f"{name}={value!r} is not for {method}: make "
                     f"PromptCompressor(method='longllmlingua'), or give {name}={CAUSAL[name]!r}"
                 )
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from elision.compressors import PromptCompressor
+from elision.compressors.base import Job, Method, Target
 from elision.compressors.engine import Engine
 from elision.compressors.errors import BadOption
 from elision.compressors.tokens import Counters
@@ -82,14 +83,52 @@ def test_documents_can_be_forced_and_put_in_order(weights: str, engine: Engine) 
     assert sorted(every["compressed_prompt_list"]) == sorted(CONTEXTS)
 
 
-def test_llmlingua_takes_documents_by_their_own_surprise(weights: str, engine: Engine) -> None:
-    """By the reference's defaults: nothing is asked of the question, and the order stays."""
-    done = PromptCompressor(weights, method="llmlingua", engine=engine).compress_prompt(CONTEXTS, rate=0.5)
-    other = PromptCompressor(weights, method="llmlingua", engine=engine).compress_prompt(
+def test_llmlingua_named_is_the_method_that_policies_name(weights: str, engine: Engine) -> None:
+    """One text of all contexts, by the method's own defaults; nothing is asked of the question."""
+    compressor = PromptCompressor(weights, method="llmlingua", engine=engine)
+    done = compressor.compress_prompt(CONTEXTS, rate=0.5)
+    same = compressor.compress_prompt(
         CONTEXTS, rate=0.5, rank_method="llmlingua", condition_in_question="none", iterative_size=200
     )
-    assert done == other
+    assert done == same
+    whole = "\n\n".join(CONTEXTS)
+    total = sum(tokens(context) for context in CONTEXTS)
+    method = Method("llmlingua", (("weights", weights),))
+    [outcome] = engine.run([Job(whole, method, Target(tokens=int(0.5 * total), model="gpt-3.5-turbo"))])
+    assert done["compressed_prompt"] == outcome.text
     assert 0.45 < done["compressed_tokens"] / done["origin_tokens"] <= 0.5
+    assert "".join("".join(done["compressed_prompt_list"]).split()) == "".join(outcome.text.split())
+    fewer = compressor.compress_prompt(CONTEXTS, rate=0.2, context_budget="*1")
+    assert fewer != compressor.compress_prompt(CONTEXTS, rate=0.2, use_context_level_filter=False)
+    assert compressor.compress_prompt(["", " "])["compressed_prompt"] == ""
+
+
+def test_llmlinguas_compat_profile_puts_its_text_together(weights: str, engine: Engine) -> None:
+    """It rewrites: one text comes back, and no words can be labelled."""
+    told = {"profile": "compat", "iterative_size": 10}
+    compressor = PromptCompressor(weights, method="llmlingua", engine=engine, options=told)
+    done = compressor.compress_prompt(CONTEXTS, rate=0.5)
+    assert done["compressed_prompt_list"] == [done["compressed_prompt"]]
+    with pytest.raises(BadOption, match="no word labels"):
+        compressor.compress_prompt(CONTEXTS, rate=0.5, return_word_label=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rank_method": "bm25"},
+        {"condition_compare": True},
+        {"force_context_ids": [1]},
+        {"use_token_level_filter": False},
+    ],
+)
+def test_llmlingua_refuses_what_only_the_other_does(
+    weights: str, engine: Engine, wrong: dict[str, Any]
+) -> None:
+    """And says which method has it."""
+    compressor = PromptCompressor(weights, method="llmlingua", engine=engine)
+    with pytest.raises(BadOption, match="longllmlingua"):
+        compressor.compress_prompt(CONTEXTS, rate=0.5, **wrong)
 
 
 def test_words_are_labelled(weights: str, engine: Engine) -> None:
@@ -156,7 +195,7 @@ def test_what_the_method_cannot_do_is_refused(weights: str, engine: Engine) -> N
     ):
         with pytest.raises(BadOption, match=told):
             compressor.compress_prompt(CONTEXTS, question=QUESTION, **argument)
-    with pytest.raises(BadOption, match="belongs to LLMLingua and LongLLMLingua, not to frequency"):
+    with pytest.raises(BadOption, match="is not for frequency"):
         PromptCompressor(method="frequency", engine=engine).compress_prompt(CONTEXTS, reorder_context="sort")
     verbatim = {"token_to_word": "mean", "chunk_end_tokens": [".", "\n"], "force_tokens": [], "rate": 0.5}
     assert compressor.compress_prompt(CONTEXTS, question=QUESTION, **verbatim)["compressed_prompt"]

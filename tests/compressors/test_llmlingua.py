@@ -1,5 +1,6 @@
 """LLMLingua keeps every promise of an extractive method, and the paper's shape: contexts, then tokens."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from elision.compressors.errors import BadOption
 from elision.compressors.extractive import Extractive
 from elision.compressors.forced import Forced
 from elision.compressors.itpc import Kv, Reading
-from elision.compressors.llmlingua import NAME, ContextBudget, LLMLingua, Options, keep_contexts
+from elision.compressors.llmlingua import NAME, LLMLingua, Options, keep_contexts
 from elision.compressors.protect import find_spans
+from elision.compressors.sentence_filter import SentenceFilter
 from elision.compressors.token_units import Grain
 from elision.compressors.tokens import Counters
+from elision.compressors.units import sentences
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import save_tiny_lm
 
@@ -28,6 +31,7 @@ SENTENCES = (
     "See https://example.org/a/b?c=1 and `code` for 3.5 percent of reports. ",
     "Ünïcödé 👩‍👩‍👧 and ภาษาไทย stand here.\n\n",
 )
+GONE = -1e5
 PROSE = "".join(SENTENCES) * 3
 
 
@@ -38,7 +42,7 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
 
 
 def options(filters: bool = False, budget: str = "*2", **reading: object) -> Options:
-    return Options(Reading(**reading), filters, ContextBudget.read(budget))  # type: ignore[arg-type]
+    return Options(Reading(**reading), filters, budget)  # type: ignore[arg-type]
 
 
 def method(lm: CausalLM, told: Options, forced: Forced | None = None) -> Extractive:
@@ -132,11 +136,11 @@ def test_scores_are_not_kept_for_another_rate(lm: CausalLM) -> None:
 def test_contexts_that_are_least_perplexing_go_first() -> None:
     """They stay until the budget is reached, the last may exceed it; the rest share the target."""
     nlls = [np.full(10, mean) for mean in (1.0, 3.0, 2.0, 4.0, 0.5)]
-    assert keep_contexts(nlls, 0.2, ContextBudget.read("*2")) == [0.0, 0.5, 0.0, 0.5, 0.0]
-    assert keep_contexts(nlls, 0.25, ContextBudget.read("*2")) == [0.0, 12.5 / 30, 12.5 / 30, 12.5 / 30, 0.0]
-    assert keep_contexts(nlls, 0.2, ContextBudget.read("-50")) == [0.0, 0.0, 0.0, 1.0, 0.0]
-    assert keep_contexts(nlls, 0.2, ContextBudget.read("+100")) == [0.2] * 5
-    assert keep_contexts([np.zeros(0), np.ones(4)], 0.5, ContextBudget.read("*2")) == [0.0, 0.5]
+    assert keep_contexts(nlls, 0.2, "*2") == [0.0, 0.5, 0.0, 0.5, 0.0]
+    assert keep_contexts(nlls, 0.25, "*2") == [0.0, 12.5 / 30, 12.5 / 30, 12.5 / 30, 0.0]
+    assert keep_contexts(nlls, 0.2, "-50") == [0.0, 0.0, 0.0, 1.0, 0.0]
+    assert keep_contexts(nlls, 0.2, "+100") == [0.2] * 5
+    assert keep_contexts([np.zeros(0), np.ones(4)], 0.5, "*2") == [0.0, 0.5]
 
 
 def test_whole_contexts_go_but_for_what_is_protected(lm: CausalLM) -> None:
@@ -148,14 +152,50 @@ def test_whole_contexts_go_but_for_what_is_protected(lm: CausalLM) -> None:
     scorer = LLMLingua(lm, options(filters=True))
     means = [one.nll.mean() for one in lm.surprisal(contexts)]
     [units] = scorer.score_for([text], [""], [Demand(0.25)])
-    kept = units.bounds[units.importance >= -1, 0]
+    kept = units.bounds[units.importance > GONE, 0]
     staying = {int(at) // len(contexts[0]) for at in kept}
     assert len(staying) in (4, 5)
     assert staying == set(np.argsort([-mean for mean in means], kind="stable")[: len(staying)].tolist())
     [half] = scorer.score_for([text], [""], [Demand(0.5)])
-    assert {int(at) // len(contexts[0]) for at in half.bounds[half.importance >= -1, 0]} == set(range(8))
+    assert {int(at) // len(contexts[0]) for at in half.bounds[half.importance > GONE, 0]} == set(range(8))
     [outcome] = method(lm, options(filters=True)).compress([text], [Target(rate=0.4, model="gpt-4o")])
     assert all(f"12{i}" in outcome.text for i in range(8))
+
+
+def test_a_budget_in_tokens_is_one_of_tokens(lm: CausalLM) -> None:
+    """`+100` leaves contexts out of a text that is longer than its target by more than that."""
+    contexts = [f"Context {word} is about foxes, dogs and meetings of a witness.\n\n" for word in "abcdefgh"]
+    text = "".join(contexts) * 4
+    total = lm.count(text)
+    assert total > 300
+    [units] = LLMLingua(lm, options(filters=True, budget="+20")).score_for([text], [""], [Demand(0.3)])
+    staying = {int(at) // len(contexts[0]) for at in units.bounds[units.importance > GONE, 0]}
+    assert (0.3 * total + 20) / total * 32 - 1 <= len(staying) <= (0.3 * total + 20) / total * 32 + 2
+    [units] = LLMLingua(lm, options(filters=True, budget=f"+{total}")).score_for([text], [""], [Demand(0.3)])
+    assert len({int(at) // len(contexts[0]) for at in units.bounds[units.importance > GONE, 0]}) == 32
+
+
+def test_whole_sentences_go_first_where_that_is_asked(lm: CausalLM) -> None:
+    """Down to the ratio of the target, the least surprising first; the first one is preferred."""
+    text = "".join(f"Sentence {word} is about a fox and a dog of some kind. " for word in "abcdefghijkl")
+    told = SentenceFilter(keep_first_sentence=1, token_budget_ratio=1.2)
+    scorer = LLMLingua(lm, replace(options(), sentences=told))
+    [units] = scorer.score_for([text], [""], [Demand(0.3)])
+    found = sentences(text)
+    means = [one.nll.mean() for one in lm.surprisal([text[a:b] for a, b in found.tolist()])]
+    wanted, left = set(), 0.36 * lm.count(text)
+    for at in [0, *(int(at) for at in np.argsort([-one for one in means], kind="stable") if at)]:
+        if left > 0:
+            wanted.add(at)
+            left -= lm.count(text[slice(*found[at])])
+    kept = units.bounds[units.importance > GONE, 0]
+    assert set((np.searchsorted(found[:, 0], kept, side="right") - 1).tolist()) == wanted
+    assert scorer.fingerprint != LLMLingua(lm, options()).fingerprint
+    [outcome] = method(lm, replace(options(filters=True), sentences=told)).compress(
+        [PROSE], [Target(rate=0.4, model="gpt-4o")]
+    )
+    assert outcome.reason == ""
+    assert all(PROSE[span.start : span.end].strip() in outcome.text for span in find_spans(PROSE))
 
 
 def test_held_spans_come_first(lm: CausalLM) -> None:
@@ -182,6 +222,8 @@ def test_without_a_target_units_have_their_own_surprise(lm: CausalLM) -> None:
         {"level": "phrase"},
         {"kv": "none"},
         {"iterativ_size": 100},
+        {"rank_method": "bm25"},
+        {"use_sentence_level_filter": True, "token_budget_ratio": 0.0},
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, wrong: dict[str, OptionValue]) -> None:

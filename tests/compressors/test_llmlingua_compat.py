@@ -9,7 +9,6 @@ from elision.compressors.base import Method, Target
 from elision.compressors.causal_lm import CausalLM
 from elision.compressors.engine import Engine
 from elision.compressors.errors import CompressionError
-from elision.compressors.llmlingua import ContextBudget
 from elision.compressors.llmlingua_compat import Compat, CompatOptions, windows_of
 from elision.compressors.tokens import Counters
 from elision.compressors.weights import resolve
@@ -100,7 +99,7 @@ def test_windows_are_cut_as_the_reference_cuts_them() -> None:
 def test_contexts_stay_until_the_budget_is_overdrawn(lm: CausalLM) -> None:
     """The most perplexing first; they stand in their order, instruction and question around them."""
     contexts = [f"{word} {TEXT[:150]}" for word in ("One.", "Two.", "Three.", "Four.")]
-    options = CompatOptions(iterative_size=2000, context_budget=ContextBudget.read("*1"))
+    options = CompatOptions(iterative_size=2000, context_budget="*1")
     found = Compat(lm, Counters(), options).compress_prompt(
         contexts, instruction="Read this.", question="Who?", rate=0.5
     )

@@ -118,7 +118,9 @@ def test_segments_have_rates_or_stay() -> None:
 
 def test_what_a_method_does_not_do_is_refused_for_it() -> None:
     """With the method that does, or the value that asks for nothing."""
-    with pytest.raises(BadOption, match=r"not to embedded: make PromptCompressor\(method='longllmlingua'\)"):
+    with pytest.raises(
+        BadOption, match=r"is not for embedded: make PromptCompressor\(method='longllmlingua'\)"
+    ):
         read_arguments({"condition_compare": True}).check_others("embedded")
     with pytest.raises(BadOption, match="target_context belongs to LLMLingua-2"):
         read_arguments({"target_context": 2}).check_causal()
