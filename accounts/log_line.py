@@ -2,7 +2,7 @@
 
 import logging
 
-from elision.accounts.labels import NAME_LETTERS, cleaned
+from elision.accounts.labels import NAME_LETTERS, PATH_LETTERS, cleaned
 from elision.accounts.money import NANO
 from elision.accounts.records import RequestRecord
 
@@ -31,7 +31,7 @@ class LogSink:
             "tokens_before": report.tokens_before,
             "tokens_after": report.tokens_after,
             "tokens_saved": record.tokens_saved,
-            "basis": str(record.basis) if record.tokens_saved else "",
+            "basis": record.basis.value if record.tokens_saved else "",
             "cost_usd": money.cost / NANO if money is not None else None,
             "cost_saved_usd": money.saved / NANO if money is not None else None,
             "cache": report.cache,
@@ -41,5 +41,8 @@ class LogSink:
             "original_resent": record.sent_original_after_rejection or None,
             "error": record.error,
         }
-        shown = {name: value for name, value in figures.items() if value not in (None, "", 0)}
-        self._log.info("%s %s", record.method, record.path, extra={"figures": shown})
+        what = (record.method, cleaned(record.path, PATH_LETTERS))
+        # Made here: `Logger.info` would look for the line of code that called it, for microseconds.
+        line = logging.LogRecord(self._log.name, logging.INFO, "", 0, "%s %s", what, None)
+        line.figures = {name: value for name, value in figures.items() if value}
+        self._log.handle(line)
