@@ -190,6 +190,7 @@ class Meters:
         self._models = Bounded(models)
         self._names = tuple(Bounded(names) for _ in range(4))
         self._words = Bounded(names)
+        self._finishes = Bounded(names)
         self._combinations = combinations
         self._cells: dict[Labels, _Cell] = {}
         self._remembered: dict[tuple[object, ...], _Cell] = {}
@@ -274,7 +275,7 @@ class Meters:
             tokens = usage.completion_tokens
             _put(group.answers[is_compressed], ANSWER_BOUNDS, tokens, tokens)
         for reason in answered.finish_reasons:
-            self._count(group.finishes[is_compressed], reason)
+            self._count(group.finishes[is_compressed], reason, known=self._finishes)
         if record.is_retry:
             group.retries[is_compressed] += 1
         if record.error:
@@ -299,11 +300,13 @@ class Meters:
                 self._count(group.segments_before, kind, int(before))
                 self._count(group.segments_after, kind, int(after))
 
-    def _count(self, counts: dict[str, int], word: str, number: int = 1) -> None:
+    def _count(
+        self, counts: dict[str, int], word: str, number: int = 1, *, known: Bounded | None = None
+    ) -> None:
         if word in counts:
             counts[word] += number
         else:
-            word = self._words.name(word)
+            word = (known or self._words).name(word)
             counts[word] = counts.get(word, 0) + number
 
 

@@ -20,8 +20,8 @@ from elision.accounts.spans import DAY_S, HOUR_S, MINUTE_S, floor
 
 NAMES = 200
 """So many models, policies, upstreams and methods each are told apart by one process; then `other`."""
-WORDS = 500
-"""So many words of all groups."""
+WORDS = 200
+"""So many words of each group: upstreams make up reasons why answers end, and nothing else."""
 CELLS = 20_000
 """So many pairs of minute and labels wait to be kept."""
 
@@ -98,7 +98,8 @@ class Names:
     """Names that are told apart: the first so many; all others are `other`.
 
     Args:
-        limit: how many of one kind.
+        limit: how many of one kind; of models that nobody was answered well by, half as many.
+        words: how many of one group.
     """
 
     def __init__(self, limit: int = NAMES, words: int = WORDS) -> None:
@@ -107,14 +108,21 @@ class Names:
         self._by_label: tuple[set[str], ...] = tuple(set() for _ in range(5))
         self._labels: set[Labels] = set()
         self._words: set[str] = set()
+        self._of_group: dict[str, int] = {}
 
-    def labels(self, asked: Labels) -> Labels:
-        """Return the labels, with `other` for what is one too many."""
+    def labels(self, asked: Labels, *, is_good: bool = True) -> Labels:
+        """Return the labels, with `other` for what is one too many.
+
+        Args:
+            asked: as a request has them.
+            is_good: it was answered well, so that its model is one.
+        """
         if asked in self._labels:
             return asked
+        limits = (self._limit,) * 3 + (self._limit if is_good else self._limit // 2, self._limit)
         team, policy, method, model, upstream = (
-            value if self._knows(known, value) else OTHER
-            for known, value in zip(self._by_label, asked, strict=True)
+            value if _knows(known, value, limit) else OTHER
+            for known, value, limit in zip(self._by_label, asked, limits, strict=True)
         )
         found = (team, policy, method, model, upstream)
         self._labels.add(found)
@@ -126,15 +134,19 @@ class Names:
         if word in self._words:
             return word
         word = f"{group}:{cleaned(name, _WORD_LETTERS)}"
-        if word not in self._words and len(self._words) >= self._most_words:
-            return f"{group}:{OTHER}"
-        self._words.add(word)
+        if word not in self._words:
+            told = self._of_group.get(group, 0)
+            if told >= self._most_words:
+                return f"{group}:{OTHER}"
+            self._of_group[group] = told + 1
+            self._words.add(word)
         return word
 
-    def _knows(self, known: set[str], value: str) -> bool:
-        if value not in known and len(known) < self._limit:
-            known.add(value)
-        return value in known
+
+def _knows(known: set[str], value: str, limit: int) -> bool:
+    if value not in known and len(known) < limit:
+        known.add(value)
+    return value in known
 
 
 class Tally:
@@ -164,7 +176,7 @@ class Tally:
     def add(self, record: RequestRecord, names: Names) -> None:
         """Add one finished request, its labels and words told apart as far as names go."""
         at = int(record.at)
-        key = (floor(at, MINUTE_S), names.labels(labels_of(record)))
+        key = (floor(at, MINUTE_S), names.labels(labels_of(record), is_good=0 < record.status < 400))
         cell = self.cells.get(key)
         if cell is None:
             cell = self.cells[key] = Cell()

@@ -164,6 +164,8 @@ def test_an_upstreams_strange_words_are_bounded() -> None:
     for number in range(50):
         answered = Answered(finish_reasons=(f"reason-{number}",))
         meters.add(RequestRecord("id", "POST", "/", 600 + number, answered=answered))
+    meters.add(RequestRecord("id", "POST", "/", 0, Report(bypass=("deadline",))))
     counts = meters.counts()
-    assert counts["elision_responses"] == {("default", "", "none"): (50,)}
+    assert counts["elision_bypasses"] == {("default", "none", "deadline"): (1,)}
+    assert counts["elision_responses"] == {("default", "", "none"): (51,)}
     assert len(counts["elision_finishes"]) == 6

@@ -128,15 +128,26 @@ def test_models_that_clients_make_up_are_bounded() -> None:
     assert whole(tally).requests == 10
 
 
+def test_models_that_nobody_was_answered_well_by_take_half_of_the_names() -> None:
+    """Who makes up models that no upstream has leaves room for those that come later."""
+    names, tally = Names(limit=4), Tally(0)
+    for number in range(10):
+        tally.add(replace(RECORD, status=404, report=Report(model=f"made-up-{number}")), names)
+    tally.add(replace(RECORD, report=Report(model="real")), names)
+    assert {labels[3] for _, labels in tally.cells} == {"made-up-0", "made-up-1", "real", "other"}
+
+
 def test_words_that_upstreams_make_up_are_bounded() -> None:
-    """Each group has an `other`."""
+    """Each group has an `other`, and takes no room from the others."""
     names, tally = Names(words=3), Tally(0)
     for number in range(10):
         answered = replace(RECORD.answered, finish_reasons=(f"reason-{number}",))
         tally.add(replace(RECORD, report=NOTHING_TOLD, answered=answered), names)
+    tally.add(replace(RECORD, status=502), names)
     words = whole(tally).words
     assert (words["status:200"], words["finish:reason-1"], words["finish:other"]) == (10, 1, 8)
     assert "finish:reason-4" not in words
+    assert (words["status:502"], words["bypass:deadline"]) == (1, 1)
 
 
 @given(st.lists(records(), max_size=30), st.lists(records(), max_size=30))
