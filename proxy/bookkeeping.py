@@ -5,6 +5,7 @@ later, off the event loop.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,12 +40,14 @@ class Books:
         sinks: who is told of each finished request.
         archive: answers the dashboard's questions; None where nothing is kept.
         texts: takes texts of teams whose policy says so; None where nothing is to be done with them.
+        trouble: returns what keeps figures from being kept now, "" where nothing does.
     """
 
     pricing: Pricing
     sinks: tuple[RetriesMarked, ...]
     archive: Archive | None = None
     texts: TextSink | None = None
+    trouble: Callable[[], str] = str
 
 
 async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Books:
@@ -64,7 +67,7 @@ async def open_books(settings: Settings, metrics: Metrics, stack: AsyncExitStack
         sinks.append(lines)
     if settings.telemetry.endpoint:
         sinks.append(_open_telemetry(settings, metrics, stack))
-    return Books(pricing, (RetriesMarked(sinks),), archive, lines)
+    return Books(pricing, (RetriesMarked(sinks),), archive, lines, lambda: recorder.figures().trouble)
 
 
 def _open_request_log(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> RequestLogSink | None:

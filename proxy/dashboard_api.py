@@ -42,7 +42,7 @@ class Sources:
 
     Attributes:
         archive: of finished requests; None where nothing is kept.
-        readiness: whether requests are served as configured, and why not.
+        readiness: whether requests are served as configured, and why not; why figures are not kept.
         policies: of this moment; None where there are none.
         has_token: whether people sign in with a token, and so can sign out.
     """

@@ -86,8 +86,13 @@ def playground_pages(books: Books, parts: "PolicyParts | None") -> Sequence[Page
 
 
 def _sources(access: Access, books: Books, parts: "PolicyParts | None") -> Sources:
-    readiness = parts.readiness if parts is not None else _always_ready
-    return Sources(books.archive, readiness, parts.live if parts is not None else None, access.has_token)
+    ready = parts.readiness if parts is not None else _always_ready
+
+    def health() -> Readiness:
+        trouble = books.trouble()
+        return {**ready(), "accounts": trouble} if trouble else ready()
+
+    return Sources(books.archive, health, parts.live if parts is not None else None, access.has_token)
 
 
 async def _to_home(_: web.BaseRequest) -> web.Response:

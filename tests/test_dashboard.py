@@ -37,6 +37,7 @@ SETTINGS = """
 prices:
   - {models: [gpt-4o], input: 10, output: 40}
 """
+TROUBLE = "accounts.db: the disk is full"
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
 
@@ -165,7 +166,7 @@ def wild() -> RememberedRows:
 
 def admin(archive: RememberedRows, dashboard: Dashboard | None = None) -> Admin:
     settings = with_dashboard(Settings(dashboard=dashboard or Dashboard()), {"SECRET": TOKEN})
-    return admin_of(settings, Metrics(), Books(Unpriced(), (), archive), None)
+    return admin_of(settings, Metrics(), Books(Unpriced(), (), archive, trouble=lambda: TROUBLE), None)
 
 
 async def opened(seen: View, running: Administered, query: str = "") -> None:
@@ -184,6 +185,7 @@ async def test_hard_figures_are_shown_as_they_are(browser: Browser, width: int, 
         await expect(tile(page, "Tokens saved")).to_have_text("5.00 M")
         await expect(tile(page, "Requests")).to_have_text("69")
         await expect(page.get_by_role("region", name="By model", exact=True)).to_contain_text(HOSTILE)
+        await expect(page.get_by_role("region", name="Policies", exact=True)).to_contain_text(TROUBLE)
         assert await page.title() == "Dashboard · Elision"
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         assert await page.locator("#saved canvas").count() == 2
@@ -192,6 +194,19 @@ async def test_hard_figures_are_shown_as_they_are(browser: Browser, width: int, 
         await page.get_by_role("button", name="Theme: System. Change it.").click()
         assert await page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
         proven(seen, running.port)
+
+
+async def test_the_proxys_clock_counts(browser: Browser) -> None:
+    """A browser whose clock is days ahead or behind shows the same figures, over the same time."""
+    for wrong in (-3 * 86400, 0, 3 * 86400):
+        async with administered(admin(wild())) as running, view(browser) as seen:
+            await seen.page.clock.install(time=datetime.fromtimestamp(time.time() + wrong, UTC))
+            await opened(seen, running)
+            await expect(tile(seen.page, "Tokens saved")).to_have_text("5.00 M")
+            table = io.StringIO(await saved_file(seen.page, "Save “Saved over time” as CSV"))
+            lines = list(csv.DictReader(table))
+            assert (len(lines), sum(int(line["search_tokens"]) for line in lines)) == (24, 5_000_000)
+            proven(seen, running.port)
 
 
 async def test_what_is_seen_is_what_is_saved(browser: Browser) -> None:

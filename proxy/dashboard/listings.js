@@ -71,6 +71,7 @@ export class Policies {
     const faults = [
       ...problems("These files are refused; the policies below stay as they were.", "bad", refused),
       ...troubles(health),
+      ...problems("Figures of requests wait in memory: the latest are not shown.", "bad", health.accounts ? [{ message: health.accounts }] : []),
       ...problems("This works, and is unwise.", "", warnings),
     ];
     const nothing = make("p", {}, "No policies are loaded, so nothing is shortened: start the proxy with ", make("code", {}, "--policies DIR"), ".");

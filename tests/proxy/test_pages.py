@@ -50,6 +50,14 @@ async def test_every_file_that_a_page_names_is_there() -> None:
         }
 
 
+async def test_figures_that_are_not_kept_are_no_secret() -> None:
+    """Whoever looks at old ones is told why."""
+    books = Books(Unpriced(), (), RememberedRows(), trouble=lambda: "the disk is full")
+    async with administered(composed(Dashboard(), books)) as running:
+        told = await running.json("/elision/api/policies")
+    assert told["health"] == {"ready": True, "accounts": "the disk is full"}
+
+
 async def test_no_dashboard_is_no_page() -> None:
     """Live, ready and metrics stay."""
     books = Books(Unpriced(), ())
