@@ -43,12 +43,17 @@ class Reader:
     def __init__(self, threads: int, batch: int) -> None:
         import torch
         from tokenizers import Tokenizer
-        from transformers import AutoModelForCausalLM
+        from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM
+        from transformers.masking_utils import sdpa_mask
 
+        AttentionInterface.register("grouped", grouped_attention)
+        AttentionMaskInterface.register("grouped", sdpa_mask)
         torch.set_num_threads(threads)
         folder = resolve(str(model(environment()))).directory
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.bfloat16, attn_implementation="grouped"
+        ).eval()
         self._ends = [self._tokenizer.token_to_id(one) for one in _ENDS]
         self._batch = batch
         self._line: queue.Queue[Wanted] = queue.Queue()
@@ -107,6 +112,34 @@ class Reader:
                 rows = [rows[at] for at in going]
                 ids = torch.tensor([[chosen[at]] for at in going])
                 seen = torch.cat((seen[going], torch.ones(len(going), 1, dtype=torch.long)), -1)
+
+
+def grouped_attention(
+    _module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *, scaling: float, **_: Any
+) -> tuple[Any, None]:
+    """Attend without a copy of the keys for each of the heads that share them.
+
+    Args:
+        query: (B, heads, S, D).
+        key, value: (B, shared heads, L, D).
+        attention_mask: (B, 1, S, L) true where a token is seen, or None, which is causal.
+    Returns: (B, S, heads, D), no weights.
+    """
+    import torch
+
+    rows, heads, steps, width = query.shape
+    shared, length = key.shape[1], key.shape[2]
+    if attention_mask is None:
+        attention_mask = torch.ones(steps, length, dtype=torch.bool).tril(length - steps)[None, None]
+    grouped = query.reshape(rows, shared, heads // shared * steps, width)
+    scores = (grouped @ key.transpose(2, 3)).float().mul_(scaling)
+    scores = scores.view(rows, shared, heads // shared, steps, length)
+    hidden = (
+        ~attention_mask[:, :, None] if attention_mask.dtype == torch.bool else attention_mask[:, :, None] < 0
+    )
+    weights = scores.masked_fill_(hidden, -1e9).softmax(-1).to(value.dtype)
+    found = weights.view(rows, shared, -1, length) @ value
+    return found.reshape(rows, heads, steps, width).transpose(1, 2).contiguous(), None
 
 
 def _common(prompts: list[list[int]]) -> int:

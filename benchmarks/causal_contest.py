@@ -58,32 +58,34 @@ class Contestant:
 
 
 def contestants() -> list[Contestant]:
-    """Return everybody; of each family the reference first."""
-    # As the references have it.
-    by_token = {"level": "token"}
-    plain = {"use_context_level_filter": False, **by_token}
+    """Return everybody; of each family the reference first, which reads in fp32.
+
+    Ours choose by tokens, as the references do, and read in the precision that they choose for the
+    machine by themselves, or in fp32.
+    """
+    plain = {"level": "token", "use_context_level_filter": False}
     found = [Contestant("reference", LLMLINGUA, "llmlingua", {"options": {"one_step": True}}, True)]
     for name, options in (
         ("exact", {**plain, "kv": "exact"}),
         ("fast", {**plain, "kv": "fast"}),
-        ("compat", {"profile": "compat"}),
+        ("fast, fp32", {**plain, "kv": "fast", "precision": "full"}),
+        ("compat, fp32", {"profile": "compat", "precision": "full"}),
     ):
         found.append(Contestant(name, OURS, "llmlingua", {"method": "llmlingua", "options": options}))
     found.append(Contestant("reference", LLMLINGUA, "longllmlingua", {"options": dict(RECIPE)}, True))
-    found += [
-        Contestant(
-            kv,
-            OURS,
-            "longllmlingua",
-            {"method": "longllmlingua", "options": {**RECIPE, **by_token, "kv": kv}},
-        )
-        for kv in ("exact", "fast")
-    ]
+    for name, options in (
+        ("exact", {"kv": "exact"}),
+        ("fast", {"kv": "fast"}),
+        ("fast, fp32", {"kv": "fast", "precision": "full"}),
+    ):
+        told = {"method": "longllmlingua", "options": {**RECIPE, "level": "token", **options}}
+        found.append(Contestant(name, OURS, "longllmlingua", told))
     for level, theirs in (("sentence", "sent"), ("phrase", "phrase")):
         family = f"selective_context, {level}"
         found.append(Contestant("reference", SELECTIVE, family, {"options": {"level": theirs}}, True))
-        told = {"method": "selective_context", "options": {"level": level}}
-        found.append(Contestant("ours", OURS, family, told))
+        for name, options in (("ours", {}), ("ours, fp32", {"precision": "full"})):
+            told = {"method": "selective_context", "options": {"level": level, **options}}
+            found.append(Contestant(name, OURS, family, told))
     return found
 
 

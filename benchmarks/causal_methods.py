@@ -107,7 +107,7 @@ def _pinned(file: Path, size: int) -> str:
 
 def _warm(workers: Workers, told: argparse.Namespace) -> None:
     """Have each process do something before it is timed."""
-    text = text_of(300, Counters())
+    text = text_of(60, Counters())
     for one in _chosen(told):
         is_long = one.family == "longllmlingua"
         contexts = tuple(text.split("\n\n")) if is_long else (text,)
@@ -138,7 +138,7 @@ def _contest(bench: Bench, family: str, item: Item, rate: float) -> None:
     size = 200
     for one in (one for one in contestants() if one.family == family):
         turn = Turn(one, contexts, rate, question, tokens)
-        if one.name == "compat":
+        if one.name.startswith("compat"):
             options = {**one.told["options"], "iterative_size": size}
             turn = replace(turn, contestant=replace(one, told={**one.told, "options": options}), tokens=None)
         about = {"what": "quality", "item": item.id, "set": "documents" if is_long else "passages"}
@@ -151,7 +151,11 @@ def _contest(bench: Bench, family: str, item: Item, rate: float) -> None:
 
 
 def _chosen(told: argparse.Namespace) -> list[Contestant]:
-    return [one for one in contestants() if not told.families or one.family in told.families]
+    return [
+        one
+        for one in contestants()
+        if (not told.families or one.family in told.families) and (not told.names or one.name in told.names)
+    ]
 
 
 def passages(data: Path, count: int) -> list[Item]:
@@ -251,6 +255,7 @@ def main() -> None:
     parser.add_argument("part", choices=("speed", "quality", "read", "report"))
     parser.add_argument("--shape", choices=("smollm2", "gpt2"), default="smollm2")
     parser.add_argument("--families", nargs="*", default=[])
+    parser.add_argument("--names", nargs="*", default=[], help="contestants; all if none is named")
     parser.add_argument("--sizes", type=int, nargs="+", default=[200, 2000, 20_000])
     parser.add_argument("--rates", type=float, nargs="+", default=[0.5, 0.33, 0.2])
     parser.add_argument("--rounds", type=int, default=1)

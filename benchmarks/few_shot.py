@@ -12,6 +12,7 @@ repository; the table has none of them.
 """
 
 import argparse
+import os
 import random
 import socket
 import subprocess
@@ -78,7 +79,11 @@ def proxy(reader: str, out: Path) -> Iterator[None]:
     command = ["-m", "elision.proxy", "serve", "--upstream", reader, "--port", str(_PORT)]
     with (out / "proxy.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  ours
-            [sys.executable, *command, "--policies", str(policies)], stdout=log, stderr=log
+            [sys.executable, *command, "--policies", str(policies)],
+            stdout=log,
+            stderr=log,
+            # A reader that answers forty at once keeps each of them waiting.
+            env={**os.environ, "ELISION_TIMEOUTS__FIRST_BYTE_S": "3600"},
         )
         try:
             _wait_until_it_listens()
