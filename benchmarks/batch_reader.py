@@ -3,8 +3,8 @@
     python -m benchmarks.batch_reader --port 8099 --batch 40
 
 serves chat completions, the likeliest token each time. What comes within a second or two is answered
-together, and what all of these prompts begin with is read once: on a CPU with AMX some ten times as
-fast as one at a time, if one asks for them at once. Weights are those of the GGUF file, made bf16.
+together, and what all of these prompts begin with is read once. Weights are those of the GGUF file,
+made bf16.
 """
 
 import argparse
