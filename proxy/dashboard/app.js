@@ -77,6 +77,9 @@ class Dashboard {
     const choice = choiceOf(new FormData(filters));
     const seldom = this.rounds % ROUNDS === 0;
     const wanted = questions(choice, this.recents.order);
+    if (!seldom && this.#isSlow(wanted.series)) {
+      delete wanted.series;
+    }
     const changed = await this.#ask({ ...wanted, ...(this.about ? {} : ONCE) }, signal);
     this.about = this.told.get("about");
     const all = added(this.told.get("groups").rows);
@@ -93,6 +96,11 @@ class Dashboard {
     }
     this.#finish(all.requests ?? 0);
     this.rounds += 1;
+  }
+
+  // Whether lines that were shown already change too little to be asked for in each round.
+  #isSlow(asked) {
+    return this.tags.get("series")?.startsWith(`${asked} `) && this.told.get("series").step !== "minute";
   }
 
   // Asks several questions at once; returns the names of those whose answers are other ones than before.
