@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from math import inf, log
@@ -25,6 +25,7 @@ RESTRICTION = " We can get the answer to this question in the given documents."
 """What stands behind the question whose likelihood after a document is its score (section 4.1)."""
 
 _BUDGET = re.compile(r"\s*([-+*/])\s*(\d{1,12}(?:\.\d{1,12})?)\s*")
+_QUESTION_TOKENS = 256
 _SATURATION = 1.5
 _LENGTH_WEIGHT = 0.75
 # Scores that differ by less are equal: the last bits of sums depend on the company in a batch.
@@ -72,8 +73,10 @@ def model_scores(lm: CausalLM, queries: Sequence[Query]) -> list[list[float]]:
     """Return how well each document of each query answers, more is better; read in shared batches.
 
     A document longer than what the model reads before a question is read in parts, and the part that
-    answers best counts.
+    answers best counts. Of a question of more than 256 tokens the end is asked: it is read for every
+    document.
     """
+    queries = [replace(query, question=_end(lm, query.question)) for query in queries]
     parts = [[_parts(lm, document) for document in query.documents] for query in queries]
     told = [
         _pair(query, part)
@@ -223,6 +226,13 @@ def _pair(query: Query, document: str) -> tuple[str, str]:
     if query.condition is Condition.BEFORE:
         return query.question + "\n\n", document
     return document, query.question + RESTRICTION
+
+
+def _end(lm: CausalLM, question: str) -> str:
+    """Return the last tokens of a question, all of a short one."""
+    [told] = lm.tokenise([question])
+    at = int(told.offsets[-_QUESTION_TOKENS, 0]) if len(told.ids) > _QUESTION_TOKENS else 0
+    return question[at:]
 
 
 def _parts(lm: CausalLM, document: str) -> list[str]:

@@ -31,7 +31,7 @@ from elision.compressors.shares import Part, frames, shared, tokens_in
 from elision.compressors.tokens import Counters
 from elision.compressors.units import sentences
 
-_VERSION = "1"
+_VERSION = "2"
 _MIN_TOKENS = 16
 
 Ints = NDArray[np.int64]

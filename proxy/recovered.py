@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 _LIMIT_BYTES = 1 << 20
 _MOST_CHARACTERS = 2_000_000
+_PATIENCE_S = 2.0
 # What is said of a body that is not what it was.
-_OF_THE_BODY = frozenset(("content-length", "etag", "content-md5", "digest", "content-digest", "repr-digest"))
+_OF_THE_BODY = frozenset(
+    ("content-length", "trailer", "etag", "content-md5", "digest", "content-digest", "repr-digest")
+)
 _EMPTY = (b"null", b"[]")
 _POINTING = ("tool_calls", "function_call", "annotations", "audio", "refusal")
 
@@ -116,11 +119,19 @@ def is_recoverable(response: "UpstreamResponse") -> bool:
     return response.status == 200 and kind == "application/json" and encoding in ("", "identity")
 
 
-async def recover(held: Held, quoted: Quoted) -> None:
-    """Put back what an answer quotes, in a thread: long prompts take a second."""
+async def recover(held: Held, quoted: Quoted, patience_s: float = _PATIENCE_S) -> None:
+    """Put back what an answer quotes, in a thread: long prompts take a second.
+
+    Args:
+        patience_s: what is not found by then stays as it came; the thread ends by itself.
+    """
     if not held.is_whole or sum(map(len, (*quoted.original, *quoted.sent))) > _MOST_CHARACTERS:
         return
-    body, changes = await asyncio.to_thread(_recovered, held.body(), quoted)
+    work = asyncio.to_thread(_recovered, held.body(), quoted)
+    try:
+        body, changes = await asyncio.wait_for(work, patience_s)
+    except TimeoutError:
+        return
     if not changes:
         return
     headers = [pair for pair in held.headers if pair[0].lower() not in _OF_THE_BODY]

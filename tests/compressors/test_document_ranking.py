@@ -72,6 +72,18 @@ def test_a_long_document_is_as_good_as_its_best_part(lm: CausalLM) -> None:
     assert both == pytest.approx([max(first, second)] * 2, abs=0.05)
 
 
+@pytest.mark.parametrize("condition", [Condition.BEFORE, Condition.AFTER])
+def test_of_a_huge_question_the_end_is_asked(lm: CausalLM, condition: Condition) -> None:
+    """It is read for every document: a question of pages times hundreds of documents has no end."""
+    end = "Which of the reports may be filed by anyone? " * 60
+    assert lm.count(end) > 256
+    found = [
+        model_scores(lm, [Query(DOCUMENTS, before + end, condition)])
+        for before in ("", "The quick brown fox. " * 500)
+    ]
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("question", "documents"),
     [

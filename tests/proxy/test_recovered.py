@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from elision.accounts.records import Report
-from elision.proxy.recovered import Quoted
+from elision.proxy.recovered import Held, Quoted, recover
 from elision.proxy.rewriter import Ask, Rewrite
 from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
 from fakes.running import Answer, proxy, raw_exchange, request_bytes
@@ -42,6 +42,19 @@ class Quoting:
 
     async def rewrite(self, body: bytes, ask: Ask) -> Rewrite:
         return Rewrite(b"{}", True, Report(ask.team, "p@1", "enforce"), quoted=self.quoted)
+
+
+class Arrived:
+    """An answer that has arrived."""
+
+    status, reason = 200, b"OK"
+    headers = (("Content-Type", "application/json"), ("Trailer", "X"))
+
+    def __init__(self, body: bytes) -> None:
+        self._chunks = [b"", body]
+
+    async def read(self) -> bytes:
+        return self._chunks.pop()
 
 
 async def asked(said: bytes, quoted: Quoted | None = QUOTED) -> Answer:
@@ -161,6 +174,17 @@ async def test_an_answer_to_the_client_s_own_body_stays() -> None:
         request = request_bytes("POST", "/v1/chat/completions", [], b'{"a":1}')
         got = await raw_exchange(running.port, request)
     assert (got.status, got.body) == (200, BODY)
+
+
+async def test_an_answer_does_not_wait_for_ever() -> None:
+    """What is not recovered in time goes out as it came, with its own length and tags."""
+    held = Held(Arrived(BODY))  # type: ignore[arg-type]
+    await held.read_ahead()
+    await recover(held, QUOTED, patience_s=0)
+    assert (held.body(), held.headers) == (BODY, Arrived.headers)
+    await recover(held, QUOTED)
+    assert held.body() == WANTED
+    assert ("Trailer", "X") not in held.headers
 
 
 async def test_prompts_beyond_all_measure_are_let_be() -> None:
