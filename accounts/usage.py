@@ -59,7 +59,8 @@ class Answered:
 NOTHING_SEEN = Answered()
 """Of a request that was not answered, or by something that nobody reads."""
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)] | None
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)] | None
+"""Of tokens; more in one request is nobody's count, and sums of nano-dollars must stay whole 64-bit numbers."""
 
 
 class _Details(msgspec.Struct):

@@ -165,7 +165,14 @@ def test_an_end_is_a_short_word(told: dict[str, Any], reasons: tuple[str, ...]) 
 
 @pytest.mark.parametrize(
     "usage",
-    [{}, {"prompt_tokens": None}, {"prompt_tokens": -3}, {"prompt_tokens": "7"}, {"prompt_tokens": 10**30}],
+    [
+        {},
+        {"prompt_tokens": None},
+        {"prompt_tokens": -3},
+        {"prompt_tokens": "7"},
+        {"prompt_tokens": 10**30},
+        {"prompt_tokens": 2 * 10**9},
+    ],
 )
 def test_what_cannot_be_counted_is_not_said(usage: dict[str, Any]) -> None:
     """No usage, no error."""
