@@ -71,7 +71,7 @@ def _ran(row: Row) -> bool:
 
 
 def _cost(rows: Sequence[Row], kind: str) -> float:
-    return median(row[kind] for row in rows)
+    return float(median(row[kind] for row in rows))
 
 
 def quality_lines(rows: Sequence[Row], items: Mapping[tuple[str, str], Item], answer: Answer) -> list[Row]:
@@ -127,7 +127,7 @@ def _compared(measure: str, pairs: Sequence[Sequence[float]], groups: Sequence[s
 
 
 def _kept(rows: Sequence[Row]) -> float:
-    return sum(row["tokens"][1] for row in rows) / sum(row["tokens"][0] for row in rows)
+    return float(sum(row["tokens"][1] for row in rows) / sum(row["tokens"][0] for row in rows))
 
 
 def _survives(row: Row, item: Item) -> float:
