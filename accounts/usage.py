@@ -60,7 +60,7 @@ NOTHING_SEEN = Answered()
 """Of a request that was not answered, or by something that nobody reads."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)] | None
-"""Of tokens; more in one request is nobody's count, and sums of nano-dollars must stay whole 64-bit numbers."""
+"""Of tokens; more in one request is nobody's count, and sums of nano-dollars must stay within 64 bits."""
 
 
 class _Details(msgspec.Struct):
