@@ -8,6 +8,7 @@ told as slices of the original again, in the order in which they go.
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from elision.compressors.base import Span
 from elision.compressors.documents import Cut
@@ -33,7 +34,10 @@ class Arrangement:
 
 
 def arranged(text: str, cut: Cut, order: Sequence[int]) -> Arrangement:
-    """Return a text with these of its documents in this order; what frames them stays."""
+    """Return a text with these of its documents in this order; what frames them stays.
+
+    Where none changes places each brings along what stands before it, so that slices ascend.
+    """
     slices: list[Span] = []
     starts: list[int] = []
     documents: list[Span] = []
@@ -48,10 +52,11 @@ def arranged(text: str, cut: Cut, order: Sequence[int]) -> Arrangement:
         at = placed.end
         return placed
 
+    moves = any(left > right for left, right in pairwise(order))
     add(cut.head)
     for place, number in enumerate(order):
         if place:
-            add(cut.gaps[place - 1])
+            add(cut.gaps[(place if moves else number) - 1])
         documents.append(add(cut.documents[number]))
     add(cut.tail)
     whole = "".join([text[span.start : span.end] for span in slices])

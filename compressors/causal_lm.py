@@ -5,6 +5,7 @@ HTTP. Weights come from `elision.compressors.weights`; they run on the GPU if th
 `CausalLM` may be used from several threads: one forward pass runs at a time.
 """
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _BATCH_TOKENS_GPU = 65_536
 # Where a model's positions end a text is read anew from this much before.
 _OVERLAP = 256
 _PROBE = (1, 0, 2, 1)
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +172,11 @@ class CausalLM:
 
     def encode(self, text: str, *, marks: bool = False) -> list[int]:
         """Return the tokens of a text; `marks`: with those that the tokenizer puts around one."""
-        return list(self._tokenizer.encode(text, add_special_tokens=marks).ids)
+        return list(self._tokenizer.encode(_readable(text), add_special_tokens=marks).ids)
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the tokens of texts; special-token literals count as plain text."""
-        found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        found = self._tokenizer.encode_batch([_readable(text) for text in texts], add_special_tokens=False)
         return [Tokens(item.ids, _offsets(item)) for item in found]
 
     def surprisal(self, texts: Sequence[str]) -> list[Surprisal]:
@@ -398,6 +400,11 @@ def separator(model: "PreTrainedModel", tokenizer: "Tokenizer") -> int:
     between = tokenizer.token_to_id("<|endoftext|>")
     named = (between, getattr(config, "bos_token_id", None), getattr(config, "eos_token_id", None))
     return next((token for token in named if isinstance(token, int)), 0)
+
+
+def _readable(text: str) -> str:
+    """Return a text with a replacement character for each half of a pair of UTF-16 that stands alone."""
+    return text if text.isascii() else _LONE.sub("\ufffd", text)
 
 
 def _offsets(item: "Encoding") -> Ints:

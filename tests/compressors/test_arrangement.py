@@ -24,6 +24,15 @@ def test_documents_go_in_the_order_that_is_asked_for() -> None:
     assert told.order == (2, 0)
 
 
+def test_slices_ascend_where_no_document_changes_places() -> None:
+    """Also where the first ones are left out: a gap of theirs would stand behind what came after it."""
+    text = "\n\n".join(f"[{number}] words of document {number}" for number in range(1, 6))
+    told = arranged(text, cut(text), (2, 3, 4))
+    starts = [span.start for span in told.slices]
+    assert starts == sorted(starts)
+    assert told.text == text[text.index("[3]") :]
+
+
 def test_what_is_kept_is_told_as_slices_of_the_original() -> None:
     """In the order in which they go; neighbours that were neighbours are one."""
     told = arranged(TEXT, cut(TEXT), (1, 2, 0))

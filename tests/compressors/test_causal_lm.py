@@ -50,6 +50,15 @@ def test_a_text_longer_than_the_window_is_scored_to_its_end(tmp_path: Path) -> N
     np.testing.assert_allclose(scored.nll[:60], first, rtol=1e-4, atol=1e-4)
 
 
+def test_half_a_pair_of_utf_16_is_read(lm: CausalLM) -> None:
+    """JSON may hold one; it counts as one character that nobody can read."""
+    broken, mended = "a \ud83d fox", "a \ufffd fox"
+    assert lm.encode(broken) == lm.encode(mended)
+    [told], [same] = lm.conditional([(broken, broken)]), lm.conditional([(mended, mended)])
+    assert np.array_equal(told.offsets, same.offsets)
+    assert np.array_equal(told.nll, same.nll)
+
+
 def test_offsets_name_the_characters_of_each_token(lm: CausalLM) -> None:
     """Offsets are of characters, not bytes, and a character's pieces share its place."""
     text = "né 🎉 fox"
