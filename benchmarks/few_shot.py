@@ -32,7 +32,7 @@ from elision.evaluation.reader import Ask, Endpoint, answer_of, read, unanswered
 from elision.evaluation.store import Store
 from elision.evaluation.tasks import read_dataset
 
-_PORT = 8492
+PORT = 8492
 _AT_ONCE = 40
 _MODEL = "qwen2.5-coder-0.5b"
 _WHOLE, _NONE = "as it is", "no examples"
@@ -47,7 +47,7 @@ rules:
     when: {{segment: demonstrations}}
     use: {{method: llmlingua, rate: {rate}, protect: [], options: {{kv: fast}}}}
 """
-_POLICIES: Mapping[str, tuple[str, str]] = {
+POLICIES: Mapping[str, tuple[str, str]] = {
     # 2,341 tokens of examples, and some 80 of a question that stays.
     "few-shot by llmlingua, 5x": ("lm5", _BY_LM.format(rate=0.17)),
     "few-shot by llmlingua, 10x": ("lm10", _BY_LM.format(rate=0.068)),
@@ -74,9 +74,9 @@ def proxy(reader: str, out: Path) -> Iterator[None]:
     """Serve the policies in front of a reader until the block ends."""
     policies = out / "policies"
     policies.mkdir(parents=True, exist_ok=True)
-    for team, told in _POLICIES.values():
+    for team, told in POLICIES.values():
         (policies / f"{team}.yaml").write_text(_BASE + told, "utf-8")
-    command = ["-m", "elision.proxy", "serve", "--upstream", reader, "--port", str(_PORT)]
+    command = ["-m", "elision.proxy", "serve", "--upstream", reader, "--port", str(PORT)]
     with (out / "proxy.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  ours
             [sys.executable, *command, "--policies", str(policies)],
@@ -97,16 +97,16 @@ def _wait_until_it_listens() -> None:
     """Return when the proxy answers. Raises: RuntimeError if it does not within a minute."""
     until = time.time() + 60
     while time.time() < until:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", _PORT), 1):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", PORT), 1):
             return
         time.sleep(0.2)
-    raise RuntimeError(f"the proxy does not answer at port {_PORT}: see proxy.log")
+    raise RuntimeError(f"the proxy does not answer at port {PORT}: see proxy.log")
 
 
 def ways(reader: str, out: Path, stack: ExitStack) -> list[Way]:
     """Return all ways, their stores open."""
     urls = {_WHOLE: reader, _NONE: reader}
-    urls |= {name: f"http://127.0.0.1:{_PORT}/t/{team}" for name, (team, _) in _POLICIES.items()}
+    urls |= {name: f"http://127.0.0.1:{PORT}/t/{team}" for name, (team, _) in POLICIES.items()}
     found = []
     for name, url in urls.items():
         store = stack.enter_context(Store(out / f"{name.replace(' ', '_').replace(',', '')}.jsonl"))
