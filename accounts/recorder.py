@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from elision.accounts.records import RequestRecord
+from elision.accounts.repeating import Repeating
 from elision.accounts.tally import Names, Tally
 
 
@@ -67,7 +68,6 @@ class Recorder:
 
     def __init__(self, keeper: Keeper, flush_s: float, recent: int) -> None:
         self._keeper = keeper
-        self._flush_s = flush_s
         self._recent = recent
         self._names = Names()
         self._lock = threading.Lock()
@@ -76,13 +76,12 @@ class Recorder:
         self._failures = 0
         self._told_lost = 0
         self._trouble = ""
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="elision-recorder", daemon=True)
+        self._keeping = Repeating("elision-recorder", flush_s, self._flush)
         self._log = logging.getLogger("elision.accounts")
 
     def start(self) -> None:
         """Begin to have kept what is added."""
-        self._thread.start()
+        self._keeping.start()
 
     def add(self, record: RequestRecord) -> None:
         """Take one finished request; nothing is written here."""
@@ -100,21 +99,14 @@ class Recorder:
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._keeping.end()
         left = self.figures().waiting
         if left:
             self._log.error("The figures of %d requests are lost: %s", left, self._trouble)
         self._keeper.close()
 
-    def _run(self) -> None:
-        """Have kept what there is, again and again; once more at the end."""
-        while not self._ending.wait(self._flush_s):
-            self._flush()
-        self._flush()
-
     def _flush(self) -> None:
+        """Have kept what there is."""
         taken = Tally(self._recent)
         with self._lock:
             taken, self._current = self._current, taken

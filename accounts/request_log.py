@@ -17,6 +17,7 @@ import msgspec
 from elision.accounts.labels import NAME_LETTERS, PATH_LETTERS, cleaned
 from elision.accounts.money import NANO
 from elision.accounts.records import RequestRecord
+from elision.accounts.repeating import Repeating
 from elision.accounts.rotating_file import RotatingFile
 from elision.config.accounts import RequestLog
 from elision.config.errors import ConfigError
@@ -56,13 +57,12 @@ class RequestLogSink:
         self._most, self._most_bytes = records, text_bytes
         self._trouble = ""
         self._lock = threading.Lock()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="elision-request-log", daemon=True)
+        self._writing = Repeating("elision-request-log", EVERY_S, self._flush)
         self._log = logging.getLogger("elision.accounts")
 
     def start(self) -> None:
         """Begin to write what is taken."""
-        self._thread.start()
+        self._writing.start()
 
     def keep(self, request_id: str, sent: bytes, forwarded: bytes) -> None:
         """Take a request's texts; its record comes next."""
@@ -89,15 +89,8 @@ class RequestLogSink:
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._flush()
+        self._writing.end()
         self._file.close()
-
-    def _run(self) -> None:
-        while not self._ending.wait(EVERY_S):
-            self._flush()
 
     def _flush(self) -> None:
         """Write all that waits."""

@@ -7,7 +7,6 @@ which are counted and told, and never a request. No texts, headers or keys are s
 
 import asyncio
 import logging
-import threading
 import time
 import uuid
 from collections import deque
@@ -24,6 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from elision.accounts.genai_words import error_of, name_of, span_words
 from elision.accounts.records import RequestRecord
+from elision.accounts.repeating import Repeating
 from elision.accounts.telemetry_metrics import TelemetryMetrics
 from elision.config.accounts import Telemetry
 from elision.config.telemetry import headers_of
@@ -61,7 +61,6 @@ class TelemetrySink:
         self.lost = 0
         self._urls = urls
         self._most = records
-        self._every_s = every_s
         self._waiting: deque[RequestRecord] = deque()
         base, headers = settings.endpoint.rstrip("/"), dict(headers_of(settings))
         whose = {"service.name": "elision", "service.version": version("elision")}
@@ -73,13 +72,12 @@ class TelemetrySink:
             TelemetryMetrics(f"{base}/v1/metrics", headers, resource) if settings.metrics else None
         )
         self._trouble = False
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="elision-telemetry", daemon=True)
+        self._sending = Repeating("elision-telemetry", every_s, self.flush)
         self._log = logging.getLogger("elision.accounts")
 
     def start(self) -> None:
         """Begin to send what is taken."""
-        self._thread.start()
+        self._sending.start()
 
     def add(self, record: RequestRecord) -> None:
         """Take one finished request; nothing is made or sent here."""
@@ -93,18 +91,11 @@ class TelemetrySink:
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self.flush()
+        self._sending.end()
         if self._spans is not None:
             self._spans.close()
         if self._metrics is not None:
             self._metrics.close()
-
-    def _run(self) -> None:
-        while not self._ending.wait(self._every_s):
-            self.flush()
 
     def flush(self) -> None:
         """Send all that waits; at the end, only as long as it is taken."""
@@ -116,7 +107,7 @@ class TelemetrySink:
                     time.sleep(0)  # the event loop goes first
             if self._spans is None:
                 continue
-            if self._trouble and self._ending.is_set():
+            if self._trouble and self._sending.is_ending:
                 self.lost += len(taken)
             else:
                 self._send(self._spans, taken)
