@@ -105,7 +105,7 @@ def test_llmlingua_named_is_the_method_that_policies_name(weights: str, engine: 
 
 def test_llmlinguas_compat_profile_puts_its_text_together(weights: str, engine: Engine) -> None:
     """It rewrites: one text comes back, and no words can be labelled."""
-    told = {"profile": "compat", "iterative_size": 10}
+    told: dict[str, Any] = {"profile": "compat", "iterative_size": 10}
     compressor = PromptCompressor(weights, method="llmlingua", engine=engine, options=told)
     done = compressor.compress_prompt(CONTEXTS, rate=0.5)
     assert done["compressed_prompt_list"] == [done["compressed_prompt"]]
