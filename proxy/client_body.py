@@ -63,6 +63,9 @@ class Pieces:
             except TimeoutError:
                 raise self._given_up() from None
             self._left -= loop.time() - started
+            # Woken by the end of a chunk, the reader finds the end of what broke meanwhile, and no error.
+            if not piece and (why := self._content.exception()) is not None:
+                raise why
         self._left = min(self._most, self._left + len(piece) / LEAST_RATE)
         return piece
 

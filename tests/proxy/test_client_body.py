@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import pytest
 from aiohttp import web
@@ -152,6 +153,33 @@ async def test_a_body_with_a_broken_chunk_is_a_400_at_once(looked_into: bool, br
     assert (got.status, error["type"], error["code"]) == (400, "invalid_request_error", "bad_body")
     assert got.value("connection") == "close"
     assert upstream.received == []
+
+
+class BreaksAsReaderWakes:
+    """A body whose reader is woken by the end of a chunk, while what follows breaks the body off."""
+
+    protocol = None
+
+    def __init__(self) -> None:
+        self.content = self
+
+    def read_nowait(self) -> bytes:
+        return b""
+
+    def is_eof(self) -> bool:
+        return False
+
+    async def readany(self) -> bytes:
+        return b""
+
+    def exception(self) -> Exception:
+        return RequestError(400, "bad_body", "broken")
+
+
+async def test_a_body_that_breaks_as_its_reader_wakes_is_not_taken_for_whole() -> None:
+    """aiohttp's reader then returns the end, and no error."""
+    with pytest.raises(RequestError, match="broken"):
+        await Pieces(cast(web.BaseRequest, BreaksAsReaderWakes())).next()
 
 
 async def test_a_request_behind_a_broken_body_is_not_read() -> None:
