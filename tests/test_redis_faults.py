@@ -151,8 +151,7 @@ async def test_no_request_suffers_from_what_becomes_of_redis(tmp_path: Path) -> 
             str(settings),
         )
         async with served("--upstream", upstream.url, *arguments) as running:
-            for _ in range(4 * WORKERS):
-                await running.until_ready()
+            await running.until_ready(workers=WORKERS)
             load = Load(running)
             async with asyncio.TaskGroup() as clients:
                 for seed in range(CLIENTS):

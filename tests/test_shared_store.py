@@ -58,8 +58,7 @@ async def test_all_workers_send_a_conversation_with_the_same_bytes(
         RawUpstream(echo) as upstream,
         served("--upstream", upstream.url, "--policies", str(folder), "--workers", "4") as running,
     ):
-        for _ in range(8):
-            await running.until_ready()
+        await running.until_ready(workers=4)
         first = await running.post(CHAT, BODY)
         [file] = tmp_path.glob(f"elision-*/{FILE_NAME}")
         await until_written(file)
@@ -87,8 +86,7 @@ async def test_workers_that_take_the_place_of_killed_ones_go_on(
         RawUpstream(echo) as upstream,
         served("--upstream", upstream.url, "--policies", str(folder), "--workers", "2") as running,
     ):
-        for _ in range(4):
-            await running.until_ready()
+        await running.until_ready(workers=2)
         await running.post(CHAT, BODY)
         [file] = tmp_path.glob(f"elision-*/{FILE_NAME}")
         await until_written(file)
@@ -145,8 +143,7 @@ async def test_a_sealed_file_serves_and_tells_nothing(
     folder = policies(tmp_path / "policies")
     arguments = ("--policies", folder, "--settings", str(settings), "--workers", "2")
     async with RawUpstream(echo) as upstream, served("--upstream", upstream.url, *arguments) as running:
-        for _ in range(4):
-            await running.until_ready()
+        await running.until_ready(workers=2)
         await running.post(CHAT, BODY)
         await until_written(file)
         (Path(folder) / "default.yaml").write_text(KEEPING)

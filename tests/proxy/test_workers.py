@@ -35,8 +35,7 @@ async def test_workers_share_a_port_and_a_compressor(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             while len([line for line in running.log if "Listening" in line]) < 2:
                 await asyncio.sleep(0.05)
-        for _ in range(8):
-            await running.until_ready()
+        await running.until_ready(workers=2)
         answers = [await running.post("/v1/chat/completions", BODY) for _ in range(12)]
         everyone = descendants(running.process.pid)
         assert sum("worker_process" in command for command in everyone.values()) == 1
