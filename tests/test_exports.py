@@ -37,7 +37,7 @@ async def test_log_spans_and_prometheus_agree(tmp_path: Path) -> None:
                 while sum("Listening" in line for line in running.log) < 2:
                     assert running.process.returncode is None, running.log
                     await asyncio.sleep(0.05)
-            await running.until_ready()
+            await running.until_ready(workers=2)
             answers = [await running.post("/v1/chat/completions", BODY) for _ in range(20)]
             async with asyncio.timeout(PATIENCE_S):
                 while True:

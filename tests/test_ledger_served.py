@@ -151,7 +151,7 @@ async def test_every_message_goes_out_as_it_once_went(tmp_path: Path, workers: i
         RawUpstream(upstream) as listening,
         served("--upstream", listening.url, "--settings", str(settings)) as running,
     ):
-        await running.until_ready()
+        await running.until_ready(workers=workers)
         store = DiskStore(file, 1 << 30)
         await through(running, store, talks)
         await store.close()
