@@ -289,7 +289,8 @@ def _causal_rows() -> dict[str, Row]:
                 "agg": Option("mean", ("mean", "sum")),
                 "phrases": Option("rules"),
                 "weights": Option("smollm2"),
-                "precision": Option("auto", _PRECISIONS),
+                # Its batches hold many texts' sentences: in half precision a text's company would show.
+                "precision": Option("full", _PRECISIONS),
                 **FORCED_OPTIONS,
             },
             # SmolLM2 learnt from English; what it finds surprising in logs or code nobody has measured.
