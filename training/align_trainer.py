@@ -12,9 +12,8 @@ Source: Jiang et al., arXiv:2310.05736, section 3.3, equation 7.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,12 +23,13 @@ from elision.compressors.causal_lm import separator
 from elision.compressors.weights import Weights, quiet
 from elision.config.errors import ConfigError
 from elision.training.align import Output
+from elision.training.state import Run, make_folder
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-MODEL, STATE, HISTORY = "model", "state.pt", "history.json"
+MODEL = "model"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 _BETWEEN = "\n\n"
 _IGNORED = -100
@@ -117,18 +117,6 @@ class Example(NamedTuple):
     output: int
 
 
-@dataclass(slots=True)
-class _Run:
-    """What changes while a training runs; all of it is in `state.pt`."""
-
-    model: Any
-    optimiser: "torch.optim.Optimizer"
-    epoch: int = 0
-    step: int = 0
-    losses: list[float] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
 def align(outputs: Sequence[Output], base: Weights, options: AlignOptions, tell: Tell) -> Path:
     """Train, or go on with a training that was stopped.
 
@@ -143,10 +131,7 @@ def align(outputs: Sequence[Output], base: Weights, options: AlignOptions, tell:
     import torch
     from tokenizers import Tokenizer
 
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError([f"{options.out}: cannot be made: {error.strerror}"]) from error
+    make_folder(options.out)
     tokenizer = Tokenizer.from_file(str(base.directory / "tokenizer.json"))
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -194,8 +179,8 @@ class _Trainer:
         optimiser = torch.optim.AdamW(
             model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
-        self._run = _Run(model, optimiser)
-        self._resume()
+        self._run = Run(model, optimiser)
+        self._run.resume(options.out, self._key, "outputs")
 
     def run(self) -> None:
         """Train until all epochs are done."""
@@ -212,16 +197,15 @@ class _Trainer:
             run.losses.append(self._step(batch, done))
             run.step += 1
             if run.step % options.save_every == 0:
-                self._save()
+                run.save(options.out, self._key)
             done = (run.epoch + run.step / len(batches)) / options.epochs
             self._tell(Progress(run.epoch + 1, done, float(np.mean(run.losses[-50:]))))
         row = {"epoch": run.epoch + 1, "loss": float(np.mean(run.losses)), **self._held_out()}
         run.history.append(row)
-        losses = [one.get("held_out", -one["epoch"]) for one in run.history]
-        if losses[-1] <= min(losses):
-            self._write_model()
+        if run.is_best:
+            run.write_model(options.out / MODEL, self._base.directory, _TOKENIZER)
         run.epoch, run.step, run.losses = run.epoch + 1, 0, []
-        self._save()
+        run.save(options.out, self._key)
         self._tell(Progress(run.epoch, run.epoch / options.epochs, row["loss"], row.get("held_out")))
 
     def _step(self, batch: Sequence[Example], done: float) -> float:
@@ -272,56 +256,6 @@ class _Trainer:
                 total, tokens = self._loss(batch)
                 loss, count = loss + float(total), count + tokens
         return {"held_out": loss / max(count, 1)}
-
-    def _save(self) -> None:
-        import torch
-
-        run = self._run
-        state = {
-            "key": self._key,
-            "model": run.model.state_dict(),
-            "optimiser": run.optimiser.state_dict(),
-            "random": torch.get_rng_state(),
-            "epoch": run.epoch,
-            "step": run.step,
-            "losses": run.losses,
-            "history": run.history,
-        }
-        file = self._options.out / STATE
-        draft = file.with_suffix(".draft")
-        torch.save(state, draft)
-        draft.replace(file)
-
-    def _resume(self) -> None:
-        import torch
-
-        file = self._options.out / STATE
-        if not file.is_file():
-            return
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        if state["key"] != self._key:
-            raise ConfigError(
-                [f"{file}: another training stands here, with other outputs or options; use another folder"]
-            )
-        run = self._run
-        run.model.load_state_dict(state["model"])
-        run.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
-        run.epoch, run.step = state["epoch"], state["step"]
-        run.losses, run.history = state["losses"], state["history"]
-
-    def _write_model(self) -> None:
-        target, draft = self._options.out / MODEL, self._options.out / f".{MODEL}"
-        shutil.rmtree(draft, ignore_errors=True)
-        with quiet():
-            self._run.model.save_pretrained(draft)
-        for name in _TOKENIZER:
-            if (self._base.directory / name).is_file():
-                shutil.copyfile(self._base.directory / name, draft / name)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.replace(target)
-        history = json.dumps(self._run.history, indent=1)
-        (self._options.out / HISTORY).write_text(history + "\n", "utf-8")
 
 
 def _batches(read: Sequence[Example], budget: int) -> Iterator[list[Example]]:

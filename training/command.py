@@ -26,6 +26,7 @@ from elision.training.filters import PERCENTILE, Filtered
 from elision.training.held_out import HeldOut, measure
 from elision.training.pairs import read_pairs
 from elision.training.records import LabelledText, read_records, write_records
+from elision.training.state import STATE
 
 TAUGHT, HELD_OUT, FILTERS, TRAINING, MODEL, FIGURES = (
     "taught.jsonl",
@@ -180,7 +181,7 @@ def _write(wish: Wish, parts: Split, filters: Sequence[Filtered], say: Say) -> N
 
 
 def _train(wish: Wish, texts: Sequence[LabelledText], say: Say) -> Path:
-    if (wish.options.out / trainer.STATE).is_file():
+    if (wish.options.out / STATE).is_file():
         say(f"going on with the training in {wish.options.out}")
     with _telling(wish.options.epochs, say) as tell, _without_reports():
         return trainer.train(texts, wish.options, tell)

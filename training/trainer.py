@@ -12,10 +12,9 @@ with the same texts and options it goes on, and ends with the weights that it wo
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +25,13 @@ from elision.compressors.torch_classifier import require_torch
 from elision.compressors.weights import checksum, quiet
 from elision.config.errors import ConfigError
 from elision.training.records import LabelledText
+from elision.training.state import Run, make_folder
 from elision.training.windows import IGNORED, Batch, Tokens, epoch, tokenise
 
 if TYPE_CHECKING:
     import torch
 
-CHECKPOINT, STATE, HISTORY = "checkpoint", "state.pt", "history.json"
+CHECKPOINT = "checkpoint"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 _NO_DECAY = ("bias", "norm.weight")
 
@@ -115,18 +115,6 @@ class Progress:
 Tell = Callable[[Progress], None]
 
 
-@dataclass(slots=True)
-class _Run:
-    """What changes while a training runs; all of it is in `state.pt`."""
-
-    model: "torch.nn.Module"
-    optimiser: "torch.optim.Optimizer"
-    epoch: int = 0
-    step: int = 0
-    losses: list[float] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
 def train(texts: Iterable[LabelledText], options: TrainOptions, tell: Tell) -> Path:
     """Train, or go on with a training that was stopped.
 
@@ -166,8 +154,8 @@ class _Trainer:
         self._taught, self._held = _split(read, options)
         self._key = _key(options, read)
         model = _load(options).to(self._device)
-        self._run = _Run(model, _optimiser(model, options))
-        self._resume()
+        self._run = Run(model, _optimiser(model, options))
+        self._run.resume(options.out, self._key, "texts")
 
     def run(self) -> None:
         for number in range(self._run.epoch, self._options.epochs):
@@ -188,15 +176,15 @@ class _Trainer:
             if run.step == len(batches):
                 break
             if run.step % self._options.save_every == 0:
-                self._save()
+                run.save(self._options.out, self._key)
             self._say(number, run.step / len(batches), batches[at], started)
         held = self._held_out()
         loss = float(np.mean(run.losses))
         run.history.append({"epoch": number + 1, "loss": loss, **held})
-        if _is_best(run.history):
-            self._write_checkpoint()
+        if run.is_best:
+            run.write_model(self._options.out / CHECKPOINT, self._options.base, _TOKENIZER)
         run.epoch, run.step, run.losses = number + 1, 0, []
-        self._save()
+        run.save(self._options.out, self._key)
         self._tell(Progress(number + 1, run.epoch / self._options.epochs, loss, 0.0, held.get("held_out")))
 
     def _step(self, batch: Batch, epochs_done: float) -> float:
@@ -250,66 +238,12 @@ class _Trainer:
         done = (number + share) / self._options.epochs
         self._tell(Progress(number + 1, done, float(np.mean(self._run.losses[-50:])), speed))
 
-    def _save(self) -> None:
-        import torch
-
-        run = self._run
-        state = {
-            "key": self._key,
-            "model": run.model.state_dict(),
-            "optimiser": run.optimiser.state_dict(),
-            "random": torch.get_rng_state(),
-            "epoch": run.epoch,
-            "step": run.step,
-            "losses": run.losses,
-            "history": run.history,
-        }
-        file = self._options.out / STATE
-        draft = file.with_suffix(".draft")
-        torch.save(state, draft)
-        draft.replace(file)
-
-    def _resume(self) -> None:
-        import torch
-
-        file = self._options.out / STATE
-        if not file.is_file():
-            return
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        if state["key"] != self._key:
-            raise ConfigError(
-                [f"{file}: another training stands here, with other texts or options; use another folder"]
-            )
-        run = self._run
-        run.model.load_state_dict(state["model"])
-        run.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
-        run.epoch, run.step = state["epoch"], state["step"]
-        run.losses, run.history = state["losses"], state["history"]
-
-    def _write_checkpoint(self) -> None:
-        target, draft = self._options.out / CHECKPOINT, self._options.out / f".{CHECKPOINT}"
-        shutil.rmtree(draft, ignore_errors=True)
-        model: Any = self._run.model
-        with quiet():
-            model.save_pretrained(draft)
-        for name in _TOKENIZER:
-            if (self._options.base / name).is_file():
-                shutil.copyfile(self._options.base / name, draft / name)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.replace(target)
-        history = json.dumps(self._run.history, indent=1)
-        (self._options.out / HISTORY).write_text(history + "\n", "utf-8")
-
 
 def _prepare_folders(options: TrainOptions) -> None:
     """Make the training's folder. Raises: ConfigError if that fails, or there is no base to begin with."""
     if not (options.base / "config.json").is_file():
         raise ConfigError([f"{options.base}: no checkpoint: config.json, tokenizer.json, safetensors"])
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError([f"{options.out}: cannot be made: {error.strerror}"]) from error
+    make_folder(options.out)
 
 
 def _split(read: Sequence[Tokens], options: TrainOptions) -> tuple[list[Tokens], list[Tokens]]:
@@ -380,11 +314,6 @@ def _rate(done: float, options: TrainOptions) -> float:
     if done < options.warmup:
         return options.learning_rate * max(done / options.warmup, 0.01)
     return options.learning_rate * (1 - done) / (1 - options.warmup)
-
-
-def _is_best(history: Sequence[dict[str, float]]) -> bool:
-    losses = [row.get("held_out", -row["epoch"]) for row in history]
-    return losses[-1] <= min(losses)
 
 
 def silent(_progress: Progress) -> None:

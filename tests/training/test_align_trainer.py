@@ -15,7 +15,8 @@ from elision.compressors.causal_lm import CausalLM
 from elision.compressors.weights import Weights, resolve
 from elision.config.errors import ConfigError
 from elision.training.align import Output
-from elision.training.align_trainer import HISTORY, MODEL, AlignOptions, Progress, align, examples, ticking
+from elision.training.align_trainer import MODEL, AlignOptions, Progress, align, examples, ticking
+from elision.training.state import HISTORY
 from fakes.tiny_lm import save_tiny_lm
 
 OUTPUTS = [

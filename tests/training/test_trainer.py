@@ -13,7 +13,8 @@ from elision.compressors.llmlingua2 import word_bounds
 from elision.compressors.torch_classifier import TorchClassifier
 from elision.config.errors import ConfigError
 from elision.training.records import LabelledText
-from elision.training.trainer import HISTORY, STATE, Progress, TrainOptions, silent, train
+from elision.training.state import HISTORY, STATE
+from elision.training.trainer import Progress, TrainOptions, silent, train
 from fakes.tiny_classifier import save_tiny_bert
 
 WORDS = ("council", "meeting", "the", "of", "and", "budget", "with", "report")
