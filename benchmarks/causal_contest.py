@@ -24,7 +24,9 @@ from benchmarks.reference import HOME, ROOT, environment
 from elision.compressors.weights import Weights, resolve
 from elision.evaluation.reference import lay_out
 
-OURS, LLMLINGUA, SELECTIVE = "ours", "llmlingua", "selective"
+LLMLINGUA, SELECTIVE = "llmlingua", "selective"
+HALF, FULL = "half", "full"
+"""The references' processes, and ours: by the precision of the one model that each holds."""
 _DRIVER = Path(__file__).with_name("reference_causal.py")
 
 RECIPE: Mapping[str, Any] = {
@@ -60,32 +62,33 @@ class Contestant:
 def contestants() -> list[Contestant]:
     """Return everybody; of each family the reference first, which reads in fp32.
 
-    Ours choose by tokens, as the references do, and read in the precision that they choose for the
-    machine by themselves, or in fp32.
+    Ours choose by tokens, as the references do, but for those that are called `words`: a policy's
+    default. They read in bf16, or in fp32 where their names say so.
     """
     plain = {"level": "token", "use_context_level_filter": False}
     found = [Contestant("reference", LLMLINGUA, "llmlingua", {"options": {"one_step": True}}, True)]
-    for name, options in (
-        ("exact", {**plain, "kv": "exact"}),
-        ("fast", {**plain, "kv": "fast"}),
-        ("fast, fp32", {**plain, "kv": "fast", "precision": "full"}),
-        ("compat, fp32", {"profile": "compat", "precision": "full"}),
+    for name, by, options in (
+        ("exact", HALF, {**plain, "kv": "exact"}),
+        ("fast", HALF, {**plain, "kv": "fast"}),
+        ("fast, fp32", FULL, {**plain, "kv": "fast"}),
+        ("exact, words", HALF, {**plain, "kv": "exact", "level": "word"}),
+        ("compat, fp32", FULL, {"profile": "compat"}),
     ):
-        found.append(Contestant(name, OURS, "llmlingua", {"method": "llmlingua", "options": options}))
+        found.append(Contestant(name, by, "llmlingua", {"method": "llmlingua", "options": options}))
     found.append(Contestant("reference", LLMLINGUA, "longllmlingua", {"options": dict(RECIPE)}, True))
-    for name, options in (
-        ("exact", {"kv": "exact"}),
-        ("fast", {"kv": "fast"}),
-        ("fast, fp32", {"kv": "fast", "precision": "full"}),
+    for name, by, options in (
+        ("exact", HALF, {"kv": "exact"}),
+        ("fast", HALF, {"kv": "fast"}),
+        ("fast, fp32", FULL, {"kv": "fast"}),
+        ("exact, words", HALF, {"kv": "exact", "level": "word"}),
     ):
         told = {"method": "longllmlingua", "options": {**RECIPE, "level": "token", **options}}
-        found.append(Contestant(name, OURS, "longllmlingua", told))
+        found.append(Contestant(name, by, "longllmlingua", told))
     for level, theirs in (("sentence", "sent"), ("phrase", "phrase")):
         family = f"selective_context, {level}"
         found.append(Contestant("reference", SELECTIVE, family, {"options": {"level": theirs}}, True))
-        for name, options in (("ours", {}), ("ours, fp32", {"precision": "full"})):
-            told = {"method": "selective_context", "options": {"level": level, **options}}
-            found.append(Contestant(name, OURS, family, told))
+        told = {"method": "selective_context", "options": {"level": level}}
+        found += [Contestant("fp32", FULL, family, told), Contestant("bf16", HALF, family, told)]
     return found
 
 
@@ -122,11 +125,20 @@ class Workers:
             with process:
                 process.terminate()
 
-    def ask(self, by: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a process's answer; `crash` says what it, or the process itself, died of."""
+    def ask(
+        self, by: str, request: Mapping[str, Any], first: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return a process's answer; `crash` says what it, or the process itself, died of.
+
+        Args:
+            first: what a process that has just been started is asked before.
+        """
         process = self._running.get(by)
         if process is None:
             process = self._running[by] = self._start(by)
+            if first is not None:
+                self.ask(by, first)
+                return self.ask(by, request)
         line = ""
         if process.stdin is not None and process.stdout is not None:
             with suppress(BrokenPipeError):
@@ -144,8 +156,8 @@ class Workers:
     def _start(self, by: str) -> "subprocess.Popen[str]":
         threads = str(self._threads)
         folder = str(self._weights.directory)
-        if by == OURS:
-            command = [sys.executable, "-m", "benchmarks.causal_worker", folder, threads]
+        if by in (HALF, FULL):
+            command = [sys.executable, "-m", "benchmarks.causal_worker", folder, by, threads]
         else:
             laid = self._out / f"laid-{by}-{self._weights.checksum[:12]}"
             if not laid.is_dir():

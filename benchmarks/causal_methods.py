@@ -1,14 +1,16 @@
 """The methods that read with a causal model against their references: one run, the same weights.
 
-    python -m benchmarks.causal_methods speed --shape smollm2 --sizes 200 2000
+    python -m benchmarks.causal_methods speed --shape smollm2 --sizes 200 2000 --run a-name
     python -m benchmarks.causal_methods quality --data DIR --items 40
     python -m benchmarks.causal_methods read --data DIR --reader http://127.0.0.1:8099/v1
     python -m benchmarks.causal_methods report --markdown FILE --json FILE
 
 Contestants of a family (`benchmarks.causal_contest`) take turns at each text, so that whatever else
-runs on the machine disturbs all alike. Every turn is a line of a file below `--out`, and is done once:
-the same command goes on where it stopped, and `report` says what there is. `quality` gives ours, for
-each text, exactly as many tokens as the reference kept of it. Texts lie below `--out` only.
+runs on the machine disturbs all alike; `speed` starts a process for each of them and each size, and has
+it do something small first, so that its largest memory is its own. Every turn is a line of a file below
+`--out`, and is done once: the same command goes on where it stopped, another `--run` begins anew, and
+`report` says what there is. `quality` gives ours, for each text, exactly as many tokens as the
+reference kept of it. Texts lie below `--out` only.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.causal_contest import Contestant, Workers, contestants, shape
-from benchmarks.causal_report import quality_lines, quality_table, speed_lines, speed_table
+from benchmarks.causal_report import quality_lines, quality_table, rate_table, speed_lines, speed_table
 from benchmarks.causal_worker import MODEL
 from benchmarks.llmlingua2 import text_of
 from benchmarks.machine import description
@@ -37,6 +39,8 @@ from elision.evaluation.tasks import read_dataset
 
 _QUESTION = "What does the proxy do with a prompt that it has seen before?"
 _DOCUMENTS = 5
+# Characters; some 400 tokens.
+_DOCUMENT = 1600
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +65,22 @@ class Bench:
     def __init__(self, workers: Workers, store: Store) -> None:
         self._workers, self._store = workers, store
         self._counter = Counters().counter_for(MODEL)
+        self._commit = description()["commit"]
 
-    def take(self, turn: Turn, about: dict[str, Any]) -> dict[str, Any]:
-        """Return the row of a turn; take it if that has not been done."""
+    def take(self, turn: Turn, about: dict[str, Any], first: Turn | None = None) -> dict[str, Any]:
+        """Return the row of a turn; take it if that has not been done.
+
+        Args:
+            first: the turn before it of a process that has just been started.
+        """
         key = key_of(turn.request(), about, turn.contestant.name, turn.contestant.family)
         row = self._store.get(key)
         if row is None:
-            answer = self._workers.ask(turn.contestant.by, turn.request())
+            answer = self._workers.ask(turn.contestant.by, turn.request(), first and first.request())
             text = "\n\n".join(turn.contexts)
             counts = [self._counter.count(text), self._counter.count(answer.get("text", ""))]
             named = {"family": turn.contestant.family, "name": turn.contestant.name, "rate": turn.rate}
-            named |= {"tokens": counts, "load": os.getloadavg()[0]}
+            named |= {"tokens": counts, "load": os.getloadavg()[0], "commit": self._commit}
             self._store.put(key, {**about, **named, **answer})
             took = answer.get("seconds", 0.0)
             sys.stderr.write(f"{about} {named} {took:.1f} s {answer.get('crash', '')}\n")
@@ -82,20 +91,40 @@ class Bench:
 def speed(told: argparse.Namespace) -> None:
     """Time all contestants on texts of our own documents."""
     weights = shape(told.shape)
-    with Store(told.out / "speed.jsonl") as store, Workers(weights, told.threads, told.out) as workers:
-        bench = Bench(workers, store)
-        _warm(workers, told)
-        for at in range(told.rounds):
-            for size in told.sizes:
-                text = _pinned(told.out / f"text-{size}.txt", size)
-                for rate in told.rates:
-                    for one in _chosen(told):
-                        is_long = one.family == "longllmlingua"
-                        # One context, or the paragraphs of the text.
-                        contexts = tuple(text.split("\n\n")) if is_long else (text,)
-                        turn = Turn(one, contexts, rate, _QUESTION if is_long else "")
+    run = {"run": told.run} if told.run else {}
+    with Store(told.out / "speed.jsonl") as store:
+        for size in told.sizes:
+            text = _pinned(told.out / f"text-{size}.txt", size)
+            for one in _chosen(told):
+                with Workers(weights, told.threads, told.out) as workers:
+                    bench = Bench(workers, store)
+                    first = _timed(one, text_of(60, Counters()), 0.5)
+                    for at in range(told.rounds):
                         about = {"what": "speed", "shape": told.shape, "size": size, "round": at}
-                        bench.take(turn, about | {"threads": told.threads})
+                        about |= {"threads": told.threads, **run}
+                        for rate in told.rates:
+                            bench.take(_timed(one, text, rate), about, first)
+
+
+def _timed(one: Contestant, text: str, rate: float) -> Turn:
+    if one.family == "longllmlingua":
+        return Turn(one, several(text), rate, _QUESTION)
+    return Turn(one, (text,), rate)
+
+
+def several(text: str) -> tuple[str, ...]:
+    """Return a text's paragraphs as documents of some hundred tokens, each of one line; five at least
+    where there are so many paragraphs.
+    """
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    most = min(_DOCUMENT, len(text) // _DOCUMENTS)
+    found: list[str] = []
+    for part in paragraphs:
+        if found and len(found[-1]) + len(part) <= most:
+            found[-1] += f" {part}"
+        else:
+            found.append(part)
+    return tuple(found)
 
 
 def _pinned(file: Path, size: int) -> str:
@@ -103,15 +132,6 @@ def _pinned(file: Path, size: int) -> str:
     if not file.is_file():
         file.write_text(text_of(size, Counters()), "utf-8")
     return file.read_text("utf-8")
-
-
-def _warm(workers: Workers, told: argparse.Namespace) -> None:
-    """Have each process do something before it is timed."""
-    text = text_of(60, Counters())
-    for one in _chosen(told):
-        is_long = one.family == "longllmlingua"
-        contexts = tuple(text.split("\n\n")) if is_long else (text,)
-        workers.ask(one.by, Turn(one, contexts, 0.5, _QUESTION if is_long else "").request())
 
 
 def quality(told: argparse.Namespace) -> None:
@@ -122,21 +142,25 @@ def quality(told: argparse.Namespace) -> None:
     ):
         bench = Bench(workers, store)
         items = {False: passages(told.data, told.items), True: documents(told.data, told.items)}
+        until = time.time() + 60 * told.minutes
         families = list(dict.fromkeys(one.family for one in _chosen(told)))
         for rate in told.rates:
             for number in range(told.items):
                 for family in families:
-                    is_long = family == "longllmlingua"
-                    _contest(bench, family, items[is_long][number], rate)
+                    if time.time() > until:
+                        return
+                    chosen = [one for one in _chosen(told) if one.family == family]
+                    _contest(bench, chosen, items[family == "longllmlingua"][number], rate)
 
 
-def _contest(bench: Bench, family: str, item: Item, rate: float) -> None:
-    is_long = family == "longllmlingua"
+def _contest(bench: Bench, chosen: Sequence[Contestant], item: Item, rate: float) -> None:
+    """Have some of a family, the reference first, shorten one text."""
+    is_long = chosen[0].family == "longllmlingua"
     contexts = tuple(item.text.split("\n\n")) if is_long else (item.text,)
     question = item.question if is_long else ""
     tokens: int | None = None
     size = 200
-    for one in (one for one in contestants() if one.family == family):
+    for one in chosen:
         turn = Turn(one, contexts, rate, question, tokens)
         if one.name.startswith("compat"):
             options = {**one.told["options"], "iterative_size": size}
@@ -241,7 +265,7 @@ def report(told: argparse.Namespace) -> None:
     fast = speed_lines(rows_of(told.out / "speed.jsonl"))
     good = quality_lines(rows, items, answer)
     head = "\n".join(f"- {k}: {v}" for k, v in description().items())
-    text = f"{head}\n\n{speed_table(fast)}\n\n{quality_table(good)}\n"
+    text = f"{head}\n\n{speed_table(fast)}\n\n{rate_table(fast)}\n\n{quality_table(good)}\n"
     sys.stdout.write(text)
     if told.markdown:
         told.markdown.write_text(text, "utf-8")
@@ -259,6 +283,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[200, 2000, 20_000])
     parser.add_argument("--rates", type=float, nargs="+", default=[0.5, 0.33, 0.2])
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--run", default="", help="name of a run; what another run measured is measured anew")
     parser.add_argument("--threads", type=int, default=1, help="of each process alike")
     parser.add_argument("--data", type=Path, help="folder of the shared data sets")
     parser.add_argument("--items", type=int, default=40)

@@ -2,6 +2,7 @@
 
 Holds no text of the data sets. Speed is in tokens of the input per second of processor time (one
 thread, so that others on the machine count little) and, as a ratio only, per second of the clock.
+What was measured in several runs is told by the last one that has it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +18,8 @@ Row = dict[str, Any]
 _REFERENCE = "reference"
 
 _SPEED_HEAD = (
-    "| shape | method | tokens | asked | | kept | off by | tokens per CPU second | "
-    "times as fast (by the clock) | peak MiB (above rest) |"
+    "| shape | method | tokens | asked | | tokens per CPU second | "
+    "times as fast (by the clock) | peak MiB | above rest |"
 )
 _QUALITY_HEAD = (
     "| texts | method | asked | ours | n | kept: reference, ours | "
@@ -30,39 +31,67 @@ Answer = Callable[[Row], str | None]
 
 
 def speed_lines(rows: Sequence[Row]) -> list[Row]:
-    """Return a line for each contestant, size and rate: medians over rounds, ratios to the reference."""
-    cells: dict[tuple[Any, ...], list[Row]] = {}
+    """Return a line for each contestant, size and rate: medians over rounds, ratios to the reference.
+
+    Ours are compared with the reference in the same run, or where it has no part in that in the last
+    one that has it: `same_run` says which.
+    """
+    cells: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
     for row in rows:
         key = (row["shape"], row["size"], row["family"], row["rate"], row["name"])
-        cells.setdefault(key, []).append(row)
+        cells.setdefault(key, {}).setdefault(row.get("run", ""), []).append(row)
     found = []
-    for (shape, size, family, rate, name), own in sorted(cells.items(), key=_place):
-        theirs = [row for row in cells.get((shape, size, family, rate, _REFERENCE), []) if _ran(row)]
-        line: Row = {"shape": shape, "tokens": size, "family": family, "asked": rate, "name": name}
-        ran = [row for row in own if _ran(row)]
-        if not ran:
-            found.append(line | {"crash": own[0]["crash"]})
-            continue
-        before, after = ran[0]["tokens"]
-        line |= {
-            "turns": len(ran),
-            "tokens_per_cpu_s": median(row["tokens"][0] / row["cpu"] for row in ran),
-            "peak_mib": max(row["peak_mib"] for row in ran),
-            "above_rest_mib": max(row["peak_mib"] - row["rest_mib"] for row in ran),
-            "kept": after / before,
+    for cell in sorted(cells, key=_place):
+        shape, size, family, rate, name = cell
+        run, own = list(cells[cell].items())[-1]
+        theirs = cells.get((shape, size, family, rate, _REFERENCE), {})
+        line: Row = {
+            "shape": shape,
+            "tokens": size,
+            "family": family,
+            "asked": rate,
+            "name": name,
+            "run": run,
         }
-        if ran[0].get("own"):
-            line["kept_by_own_count"] = ran[0]["own"][1] / ran[0]["own"][0]
-        if theirs and name != _REFERENCE:
-            line["times_cpu"] = _cost(theirs, "cpu") / _cost(ran, "cpu")
-            line["times_clock"] = _cost(theirs, "seconds") / _cost(ran, "seconds")
-            line["same_text"] = ran[0]["text"] == theirs[0]["text"]
-        found.append(line)
+        if name == _REFERENCE or not theirs:
+            found.append(line | _measured(own))
+            continue
+        last = theirs.get(run) or list(theirs.values())[-1]
+        found.append(line | _measured(own) | _against(own, last) | {"same_run": run in theirs})
     return found
 
 
-def _place(cell: tuple[tuple[Any, ...], list[Row]]) -> tuple[Any, ...]:
-    shape, size, family, rate, name = cell[0]
+def _measured(rows: Sequence[Row]) -> Row:
+    ran = [row for row in rows if _ran(row)]
+    if not ran:
+        return {"crash": rows[0]["crash"]}
+    before, after = ran[0]["tokens"]
+    line: Row = {
+        "turns": len(ran),
+        "commit": ran[-1].get("commit", ""),
+        "tokens_per_cpu_s": median(row["tokens"][0] / row["cpu"] for row in ran),
+        "peak_mib": max(row["peak_mib"] for row in ran),
+        "above_rest_mib": max(row["peak_mib"] - row["rest_mib"] for row in ran),
+        "kept": after / before,
+    }
+    if ran[0].get("own"):
+        line["kept_by_own_count"] = ran[0]["own"][1] / ran[0]["own"][0]
+    return line
+
+
+def _against(own: Sequence[Row], theirs: Sequence[Row]) -> Row:
+    ran, reference = [row for row in own if _ran(row)], [row for row in theirs if _ran(row)]
+    if not ran or not reference:
+        return {}
+    return {
+        "times_cpu": _cost(reference, "cpu") / _cost(ran, "cpu"),
+        "times_clock": _cost(reference, "seconds") / _cost(ran, "seconds"),
+        "same_text": ran[0]["text"] == reference[0]["text"],
+    }
+
+
+def _place(cell: tuple[Any, ...]) -> tuple[Any, ...]:
+    shape, size, family, rate, name = cell
     return shape, family, size, -rate, name != _REFERENCE, name
 
 
@@ -135,24 +164,48 @@ def _survives(row: Row, item: Item) -> float:
 
 
 def speed_table(lines: Sequence[Row]) -> str:
-    """Return speeds as Markdown."""
+    """Return speeds as Markdown; a star where the reference was measured in an earlier run."""
     rows = [
         _SPEED_HEAD,
-        "|---" * 10 + "|",
+        "|---" * 9 + "|",
     ]
     for one in lines:
         named = f"| {one['shape']} | {one['family']} | {one['tokens']:,} | {one['asked']:g} | {one['name']} |"
         if "crash" in one:
-            rows.append(f"{named} | | | | died: {one['crash'][:60]} |")
+            rows.append(f"{named} died: {one['crash'][:60]} | | | |")
             continue
-        off = one["kept"] - one["asked"]
         times = f"{one['times_cpu']:.2f} ({one['times_clock']:.2f})" if "times_cpu" in one else ""
-        own = f" ({one['kept_by_own_count']:.3f})" if "kept_by_own_count" in one else ""
+        star = "" if one.get("same_run", True) else "*"
         rows.append(
-            f"{named} {one['kept']:.3f}{own} | {off:+.3f} | {one['tokens_per_cpu_s']:,.0f} | {times} | "
-            f"{one['peak_mib']:,.0f} ({one['above_rest_mib']:,.0f}) |"
+            f"{named} {one['tokens_per_cpu_s']:,.0f} | {times}{star} | "
+            f"{one['peak_mib']:,.0f} | {one['above_rest_mib']:,.0f} |"
         )
     return "\n".join(rows)
+
+
+def rate_table(lines: Sequence[Row]) -> str:
+    """Return what was kept of what was asked for as Markdown: a row for each contestant and rate."""
+    sizes = sorted({one["tokens"] for one in lines})
+    told = "".join(f" {size:,} tokens |" for size in sizes)
+    rows = [f"| shape | method | | asked |{told}", "|---" * (4 + len(sizes)) + "|"]
+    cells = {(one["shape"], one["family"], one["name"], one["asked"], one["tokens"]): one for one in lines}
+    for named in dict.fromkeys(key[:4] for key in sorted(cells, key=_by_contestant)):
+        shape, family, name, asked = named
+        kept = "".join(f" {_error(cells.get((*named, size)))} |" for size in sizes)
+        rows.append(f"| {shape} | {family} | {name} | {asked:g} |{kept}")
+    return "\n".join(rows)
+
+
+def _by_contestant(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    shape, family, name, asked, size = key
+    return shape, family, name != _REFERENCE, name, -asked, size
+
+
+def _error(one: Row | None) -> str:
+    if one is None or "crash" in one:
+        return "" if one is None else "died"
+    own = f", {one['kept_by_own_count'] - one['asked']:+.3f} by own" if "kept_by_own_count" in one else ""
+    return f"{one['kept']:.3f} ({one['kept'] - one['asked']:+.3f}{own})"
 
 
 def quality_table(lines: Sequence[Row]) -> str:

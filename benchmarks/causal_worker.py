@@ -1,9 +1,10 @@
 """Runs our methods that read with a causal model in a process of its own, driven by lines of JSON.
 
-    PYTHON -m benchmarks.causal_worker FOLDER THREADS
+    PYTHON -m benchmarks.causal_worker FOLDER PRECISION THREADS
 
-The mirror of `benchmarks/reference_causal.py`, so that time and memory are measured alike. Contexts
-are one text with empty lines between them; `tokens` or `rate` says how far; nothing is protected.
+The mirror of `benchmarks/reference_causal.py`, so that time and memory are measured alike: it holds one
+model, in one precision. Contexts are one text with empty lines between them; `tokens` or `rate` says
+how far; nothing is protected.
 """
 
 import json
@@ -25,23 +26,23 @@ MODEL = "gpt-3.5-turbo"
 class Methods:
     """Our compressors by name and options, made when first asked for."""
 
-    def __init__(self, folder: str, threads: int) -> None:
+    def __init__(self, folder: str, precision: str, threads: int) -> None:
         self._resources = Resources(Counters(), threads=threads)
-        self._folder = folder
+        self._same = {"weights": folder, "precision": precision}
         self._made: dict[str, Compressor] = {}
 
     def of(self, name: str, options: dict[str, Any]) -> Compressor:
         """Return a method's compressor."""
         key = json.dumps([name, options], sort_keys=True)
         if key not in self._made:
-            told = tuple(sorted({**options, "weights": self._folder}.items()))
+            told = tuple(sorted({**options, **self._same}.items()))
             self._made[key] = make_compressor(Method(name, told), self._resources)
         return self._made[key]
 
 
-def main(folder: str, threads: int) -> None:
+def main(folder: str, precision: str, threads: int) -> None:
     """Answer requests until standard input ends."""
-    methods = Methods(folder, threads)
+    methods = Methods(folder, precision, threads)
     for line in sys.stdin:
         told = json.loads(line)
         compressor = methods.of(told["method"], told["options"])
@@ -61,4 +62,4 @@ def main(folder: str, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
