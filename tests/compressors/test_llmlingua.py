@@ -241,3 +241,16 @@ def test_it_is_a_method_of_the_engine(tmp_path: Path) -> None:
     assert len({engine.prepare(one).fingerprint for one in methods}) == 2
     outcomes = engine.run([Job(PROSE, one, Target(rate=0.5)) for one in methods])
     assert [outcome.reason for outcome in outcomes] == ["", ""]
+
+
+@pytest.mark.parametrize("budget", ["+1234567", "*1000000", "*0.000001", "/123456.789"])
+def test_a_budget_of_any_size_is_read_as_it_was_written(lm: CausalLM, budget: str) -> None:
+    """Not rounded, nor written so that nobody can read it again when a text comes."""
+    told = {
+        **{"level": "word", "iterative_size": 200, "kv": "exact", "use_context_level_filter": True},
+        **{"use_sentence_level_filter": False, "context_budget": budget},
+    }
+    read = Options.read(told)
+    assert read.context_budget == budget
+    [outcome] = method(lm, read).compress([PROSE], [Target(rate=0.5, model="gpt-4o")])
+    assert outcome.reason == ""
