@@ -54,7 +54,7 @@ class Options:
         return cls(
             Reading(Grain(str(options["level"])), size, Kv(str(options["kv"]))),
             bool(options["use_context_level_filter"]),
-            f"{sign}{number:.12f}".rstrip("0").rstrip("."),
+            sign + np.format_float_positional(number, trim="-"),
             SentenceFilter.read(options),
         )
 

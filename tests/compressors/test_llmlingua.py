@@ -247,8 +247,12 @@ def test_it_is_a_method_of_the_engine(tmp_path: Path) -> None:
 def test_a_budget_of_any_size_is_read_as_it_was_written(lm: CausalLM, budget: str) -> None:
     """Not rounded, nor written so that nobody can read it again when a text comes."""
     told = {
-        **{"level": "word", "iterative_size": 200, "kv": "exact", "use_context_level_filter": True},
-        **{"use_sentence_level_filter": False, "context_budget": budget},
+        "level": "word",
+        "iterative_size": 200,
+        "kv": "exact",
+        "use_context_level_filter": True,
+        "use_sentence_level_filter": False,
+        "context_budget": budget,
     }
     read = Options.read(told)
     assert read.context_budget == budget
