@@ -65,16 +65,19 @@ def cut(text: str, protected: Sequence[Span] = ()) -> Cut:
         starts, marks = find(text)
         starts = [at for at in starts if not _is_within(at, protected)]
         if len(starts) > 1:
-            return _cut_at(text, starts, marks)
-    return _cut_at(text, [0], ())
+            return _cut_at(text, starts, marks, protected)
+    return _cut_at(text, [0], (), protected)
 
 
-def _cut_at(text: str, starts: Sequence[int], marks: Sequence[Span]) -> Cut:
+def _cut_at(text: str, starts: Sequence[int], marks: Sequence[Span], protected: Sequence[Span]) -> Cut:
     """Return the stretches between starts as documents, what parts them as gaps."""
     found: list[Span] = []
     for start, end in pairwise([*starts, len(text)]):
         piece = text[start:end]
         rule = _LAST_RULE.search(piece, max(0, len(piece) - _LONGEST_RULE))
+        # The line that closes a block of code looks like a rule.
+        if rule and "~" in rule[0] and _is_within(start + rule.start(), protected):
+            rule = None
         whole = piece[: rule.start()] if rule else piece
         left, right = start + len(piece) - len(piece.lstrip()), start + len(whole.rstrip())
         if left < right:

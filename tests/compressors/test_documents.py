@@ -56,9 +56,16 @@ def test_what_is_protected_is_not_torn() -> None:
     assert documents(f"{ONE}\n\n{code}\n\n{TWO}") == [ONE, code, TWO]
 
 
+def test_the_line_that_closes_a_block_of_code_is_no_rule() -> None:
+    """It would stay behind alone where the block goes."""
+    code = "~~~\nraw   text\n~~~"
+    assert documents(f"{ONE}\n\n{code}\n\n{TWO}") == [ONE, code, TWO]
+    assert documents(f"{ONE}\n\n{code}") == [ONE, code]
+
+
 PIECES = st.lists(
     st.sampled_from(
-        ["\n", "\n\n", "a b", "[1] ", "[2] ", "---\n", "<doc>", "</doc>", "Source: ", "漢字", " "]
+        ["\n", "\n\n", "a b", "[1] ", "[2] ", "---\n", "<doc>", "</doc>", "Source: ", "漢字", " ", "~~~\n"]
     ),
     max_size=30,
 ).map("".join)
@@ -75,3 +82,6 @@ def test_head_documents_gaps_and_tail_are_the_text(text: str) -> None:
     assert all(left.end == right.start for left, right in pairwise(spans))
     assert all(text[span.start : span.end].strip() for span in found.documents)
     assert all(isinstance(span, Span) for span in spans)
+    blocks = [span for span in find_spans(text) if text.startswith("~~~", span.start)]
+    for edge in (at for span in found.documents for at in (span.start, span.end)):
+        assert all(not text[edge : span.end].strip() for span in blocks if span.start < edge < span.end)
