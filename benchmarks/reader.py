@@ -84,7 +84,7 @@ def environment() -> Path:
     return python
 
 
-def model(python: Path, size: str) -> Path:
+def model(python: Path, size: str = "0.5b") -> Path:
     """Return a model's file; put it together from its packages if it is not there.
 
     Args:
