@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 
 from elision.compressors.base import Units
 from elision.compressors.errors import BadOption, WeightsMissing
-from elision.compressors.units import Agg, Bounds, Level, split, words
+from elision.compressors.units import Agg, Bounds, Level, split, unit_importance, words
 
 NAME = "frequency"
 BUILT_IN = "built_in"
 WORDFREQ = "wordfreq"
-_VERSION = "1"
+_VERSION = "2"
 _FILE = "unigrams_en.gz"
 _EIGHTHS = 8
 
@@ -135,7 +135,7 @@ class Frequency:
         if self.level is Level.WORD:
             return Units(found, bits)
         bounds = split(text, self.level)
-        return Units(bounds, _together(bounds, found, bits, self.agg))
+        return Units(bounds, unit_importance(bounds, found, bits, self.agg))
 
     def _bits(self, text: str, found: Bounds) -> NDArray[np.float64]:
         pieces = [text[start:end] for start, end in found.tolist()]
@@ -211,12 +211,3 @@ def _opens(text: str, found: Bounds, pieces: Sequence[str]) -> NDArray[np.bool_]
     passed = np.searchsorted(lines, found[:, 0])
     after = _flags(pieces, _ends)[:-1] | (passed[1:] > passed[:-1])
     return np.concatenate(([True], after))
-
-
-def _together(bounds: Bounds, found: Bounds, bits: NDArray[np.float64], agg: Agg) -> NDArray[np.float64]:
-    """Give each unit the bits of the words that begin in it."""
-    at = np.searchsorted(bounds[:, 0], found[:, 0], side="right") - 1
-    total = np.bincount(at, weights=bits, minlength=len(bounds))
-    if agg is Agg.SUM:
-        return np.asarray(total, np.float64)
-    return np.asarray(total / np.maximum(np.bincount(at, minlength=len(bounds)), 1), np.float64)

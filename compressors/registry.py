@@ -126,6 +126,7 @@ FORCED_OPTIONS: Mapping[str, Option] = MappingProxyType(
 """What every extractive method takes beside its own options; `elision.compressors.forced` reads them."""
 
 _PRECISIONS = ("auto", "full", "half")
+_TEXT_LEVELS = ("word", "phrase", "sentence")
 _LEVELS = ("sentence", "phrase", "word", "token")
 _SENTENCE_OPTIONS: Mapping[str, Option] = MappingProxyType(
     {
@@ -242,14 +243,14 @@ def _rows() -> dict[str, Row]:
         ),
         "embedded": Row(
             _embedded,
-            {"window": Option(256), **FORCED_OPTIONS},
+            {"level": Option("word", _TEXT_LEVELS), "window": Option(256), **FORCED_OPTIONS},
             # Its vocabulary and all that taught it are English.
             _ENGLISH_PROSE,
         ),
         "frequency": Row(
             _frequency,
             {
-                "level": Option("phrase", ("word", "phrase", "sentence")),
+                "level": Option("phrase", _TEXT_LEVELS),
                 "agg": Option("mean", ("mean", "sum")),
                 "table": Option("built_in", ("built_in", "wordfreq")),
                 "language": Option("en"),
@@ -352,10 +353,11 @@ def _embedded(resources: Resources, options: Mapping[str, OptionValue]) -> Compr
     from elision.compressors.embedded_scorer import FOLDER, NAME, Embedded
     from elision.compressors.extractive import Extractive
     from elision.compressors.forced import Forced
+    from elision.compressors.units import Level
 
     classifier = resources.token_classifier(str(FOLDER), "onnx")
-    window = options["window"]
-    scorer = Embedded(classifier, Blend.read(FOLDER), window if isinstance(window, int) else 0)
+    window, level = options["window"], Level(str(options["level"]))
+    scorer = Embedded(classifier, Blend.read(FOLDER), window if isinstance(window, int) else 0, level)
     return Extractive(NAME, scorer, resources.counters, Forced.read(options))
 
 

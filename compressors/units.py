@@ -33,6 +33,7 @@ class Agg(StrEnum):
 
     MEAN = "mean"
     SUM = "sum"
+    MAX = "max"
 
 
 def _set(words: str) -> frozenset[str]:
@@ -238,29 +239,33 @@ def _kind(word: str) -> str:
 
 
 def unit_importance(
-    bounds: NDArray[np.int64], offsets: NDArray[np.int64], nll: NDArray[np.float64], agg: Agg
+    bounds: NDArray[np.int64], offsets: NDArray[np.int64], scores: NDArray[np.floating], agg: Agg
 ) -> NDArray[np.float64]:
-    """Give each unit the self-information of its tokens.
+    """Give each unit the scores of its parts: a model's tokens, or words.
 
-    A token that spans k units gives each of them an equal share of its self-information; for the
-    mean it counts as that share of a token too.
+    A part that spans k units gives each of them an equal share of its score; for the mean it counts
+    as that share of a part too. For the maximum each has all of it.
 
     Args:
         bounds: (N, 2) ascending, disjoint units.
-        offsets: (T, 2) ascending character ranges of tokens.
-        nll: (T,) nats.
-        agg: mean or sum.
-    Returns: (N,) nats; 0 for a unit without tokens.
+        offsets: (T, 2) ascending character ranges of parts.
+        scores: (T,) self-information for instance.
+        agg: mean, sum or maximum.
+    Returns: (N,); a unit without parts has 0, of the maximum the least of all scores.
     """
     first = np.searchsorted(bounds[:, 1], offsets[:, 0], side="right")
     last = np.searchsorted(bounds[:, 0], offsets[:, 1], side="left")
     # A token of nothing but the whitespace between two units belongs to neither.
     shared = np.maximum(last - first, 0)
-    token = np.repeat(np.arange(len(nll)), shared)
-    ahead = np.arange(len(token)) - np.repeat(np.cumsum(shared) - shared, shared)
-    unit = first[token] + ahead
-    share = 1.0 / shared[token]
-    total = np.bincount(unit, weights=nll[token] * share, minlength=len(bounds))
+    part = np.repeat(np.arange(len(scores)), shared)
+    ahead = np.arange(len(part)) - np.repeat(np.cumsum(shared) - shared, shared)
+    unit = first[part] + ahead
+    if agg is Agg.MAX:
+        best = np.full(len(bounds), np.min(scores, initial=np.inf) if len(scores) else 0.0)
+        np.maximum.at(best, unit, scores[part])
+        return best
+    share = 1.0 / shared[part]
+    total = np.bincount(unit, weights=scores[part] * share, minlength=len(bounds))
     if agg is Agg.SUM:
         return np.asarray(total, np.float64)
     weight = np.bincount(unit, weights=share, minlength=len(bounds))

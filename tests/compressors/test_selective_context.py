@@ -43,8 +43,12 @@ def test_scores_equal_the_plain_computation(lm: CausalLM, level: Level | Grain, 
             for k in touched:
                 shares[k].append((nll / len(touched), 1 / len(touched)))
     sums = np.array([sum(s for s, _ in unit) for unit in shares])
-    expected = sums if agg is Agg.SUM else sums / [sum(w for _, w in unit) for unit in shares]
-    np.testing.assert_allclose(units.importance, expected, rtol=1e-4)
+    expected = {
+        Agg.SUM: sums,
+        Agg.MEAN: sums / [sum(w for _, w in unit) for unit in shares],
+        Agg.MAX: [max(s / w for s, w in unit) for unit in shares],
+    }
+    np.testing.assert_allclose(units.importance, expected[agg], rtol=1e-4)
 
 
 def test_texts_scored_together_score_as_alone(lm: CausalLM) -> None:

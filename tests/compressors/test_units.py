@@ -210,6 +210,15 @@ def test_a_token_that_spans_units_is_shared() -> None:
     assert unit_importance(bounds, offsets, nll, Agg.MEAN).tolist() == [4.0, 4.0, 2.0]
 
 
+def test_a_unit_may_be_worth_its_best_part() -> None:
+    """All of a part counts for each unit that it touches; what has none is worth the least of all."""
+    bounds = np.array([[0, 2], [2, 3], [4, 6], [7, 9]])
+    offsets = np.array([[0, 3], [3, 4], [4, 5], [5, 6]])
+    scores = np.array([-4.0, 100.0, -3.0, -6.0])
+    assert unit_importance(bounds, offsets, scores, Agg.MAX).tolist() == [-4.0, -4.0, -3.0, -6.0]
+    assert unit_importance(bounds, offsets[:0], scores[:0], Agg.MAX).tolist() == [0.0] * 4
+
+
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2)), max_size=12), st.randoms())
 def test_the_sum_over_units_is_the_sum_over_tokens(shape: list[tuple[int, int]], random: object) -> None:
     """No self-information is lost or counted twice, however tokens and units overlap."""

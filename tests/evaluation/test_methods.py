@@ -20,6 +20,7 @@ def test_a_name_may_carry_options() -> None:
     assert chosen.method == Method("selective_context", (("force_reserve_digit", True), ("level", "word")))
     assert chosen.needs_target
     assert chosen.limit is None
+    assert read_method("embedded:level=sentence").method == Method("embedded", (("level", "sentence"),))
 
 
 def test_a_slow_method_may_take_a_part_of_each_set() -> None:
@@ -51,6 +52,8 @@ def test_wrong_names_and_options_are_refused() -> None:
         read_method("selective_context:levl=word")
     with pytest.raises(BadOption, match="NAME=VALUE"):
         read_method("selective_context:word")
+    with pytest.raises(BadOption, match=r"cannot be 'sentense'.*did you mean 'sentence'"):
+        read_method("embedded:level=sentense")
     with pytest.raises(BadOption, match="takes python=PATH and weights=MODEL"):
         read_method("llmlingua_reference:level=word")
 
