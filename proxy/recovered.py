@@ -7,8 +7,9 @@ What is recovered how is `elision.compressors.recovery`'s matter.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,19 +116,23 @@ class Held:
 def is_recoverable(response: "UpstreamResponse") -> bool:
     """Return whether an answer, by its head, may be one whose texts are put back."""
     kind = value_of(response.headers, "content-type").partition(";")[0].strip().lower()
-    encoding = value_of(response.headers, "content-encoding").strip().lower()
-    return response.status == 200 and kind == "application/json" and encoding in ("", "identity")
+    # Of several such headers all hold.
+    encodings = {
+        value.strip().lower() for name, value in response.headers if name.lower() == "content-encoding"
+    }
+    return response.status == 200 and kind == "application/json" and encodings <= {"", "identity"}
 
 
 async def recover(held: Held, quoted: Quoted, patience_s: float = _PATIENCE_S) -> None:
     """Put back what an answer quotes, in a thread: long prompts take a second.
 
     Args:
-        patience_s: what is not found by then stays as it came; the thread ends by itself.
+        patience_s: what is not found by then stays as it came; the thread ends with the text that it is at.
     """
     if not held.is_whole or sum(map(len, (*quoted.original, *quoted.sent))) > _MOST_CHARACTERS:
         return
-    work = asyncio.to_thread(_recovered, held.body(), quoted)
+    ends = time.monotonic() + patience_s
+    work = asyncio.to_thread(recovered_body, held.body(), quoted, lambda: time.monotonic() >= ends)
     try:
         body, changes = await asyncio.wait_for(work, patience_s)
     except TimeoutError:
@@ -141,23 +146,33 @@ async def recover(held: Held, quoted: Quoted, patience_s: float = _PATIENCE_S) -
     held.exchange(body, headers)
 
 
-def _recovered(body: bytes, quoted: Quoted) -> tuple[bytes, int]:
-    """Return a body with the texts of its choices recovered, and how many stretches were exchanged."""
+def recovered_body(body: bytes, quoted: Quoted, is_late: Callable[[], bool]) -> tuple[bytes, int]:
+    """Return a body with the texts of its choices recovered, and how many stretches were exchanged.
+
+    Args:
+        is_late: asked before each text; where it is late nobody waits for the others any more, and
+            nothing is exchanged. An answer may have a hundred choices.
+    """
     try:
         texts = _texts(body)
     except (NotCarriedError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return body, 0
-    if not texts:
+    if not texts or is_late():
         return body, 0
     from elision.compressors.recovery import Recovery
 
-    return _exchanged(body, texts, Recovery("\n\n".join(quoted.original), "\n\n".join(quoted.sent)))
+    recovery = Recovery("\n\n".join(quoted.original), "\n\n".join(quoted.sent))
+    return _exchanged(body, texts, recovery, is_late)
 
 
-def _exchanged(body: bytes, texts: Sequence[Value], recovery: "Recovery") -> tuple[bytes, int]:
+def _exchanged(
+    body: bytes, texts: Sequence[Value], recovery: "Recovery", is_late: Callable[[], bool]
+) -> tuple[bytes, int]:
     replaced: list[tuple[tuple[int, int], str]] = []
     changes = 0
     for value in texts:
+        if is_late():
+            return body, 0
         found = recovery.recover(carry.text(value))
         if found.changes:
             replaced.append(((value.start, value.end), found.text))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from elision.accounts.records import Report
-from elision.proxy.recovered import Held, Quoted, recover
+from elision.proxy.recovered import Held, Quoted, recover, recovered_body
 from elision.proxy.rewriter import Ask, Rewrite
 from fakes.raw_upstream import RawUpstream, Received, always, answer, chunk
 from fakes.running import Answer, proxy, raw_exchange, request_bytes
@@ -192,3 +192,19 @@ async def test_prompts_beyond_all_measure_are_let_be() -> None:
     """Rather than a second for each answer."""
     long = Quoted(("x " * 1_000_001,), QUOTED.sent)
     assert (await asked(answer(BODY), long)).body == BODY
+
+
+def test_an_answer_of_many_choices_ends_when_nobody_waits_any_more() -> None:
+    """Between two texts: a hundred of them would keep a thread busy long after the answer went out."""
+    asked = 0
+
+    def late() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 2
+
+    many = b'{"choices": [' + b",".join([b'{"text": "Oswald set"}'] * 100) + b"]}"
+    assert recovered_body(many, QUOTED, late) == (many, 0)
+    assert asked == 3
+    whole, changes = recovered_body(many, QUOTED, lambda: False)
+    assert (changes, whole.count(b"emerald")) == (100, 100)
