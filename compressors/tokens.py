@@ -27,7 +27,6 @@ from elision.compressors.weights import converted
 
 if TYPE_CHECKING:
     import numpy as np
-    import tiktoken
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
@@ -74,12 +73,18 @@ class Counters:
             counts, before anything else is tried.
         cache_dir: where converted weights lie (`elision.compressors.weights`); the packaged
             model's tokenizer is taken from there.
+        loaded: counters that are there already, by encoding; see `load_default`.
     """
 
-    def __init__(self, tokenizers: Mapping[str, str] | None = None, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        tokenizers: Mapping[str, str] | None = None,
+        cache_dir: Path | None = None,
+        loaded: Mapping[str, TokenCounter] | None = None,
+    ) -> None:
         self._tokenizers = dict(tokenizers or {})
         self._cache_dir = cache_dir
-        self._made: dict[str, TokenCounter] = {}
+        self._made: dict[str, TokenCounter] = dict(loaded or {})
 
     def counter_for(self, model: str) -> TokenCounter:
         """Return the counter of a model's name; "" and unknown names get an estimate.
@@ -110,14 +115,24 @@ class Counters:
         return self._made[key]
 
 
+def load_default() -> dict[str, TokenCounter]:
+    """Return the counter of the default encoding, for every `Counters` that is to share it."""
+    return {_DEFAULT_ENCODING: OpenAICounter(_DEFAULT_ENCODING)}
+
+
 class OpenAICounter:
     """Counts with one of OpenAI's encodings, exactly."""
 
     def __init__(self, encoding: str) -> None:
         """Load an encoding, `o200k_base` or `cl100k_base`; takes about a third of a second."""
+        # First what stays: among the ranks it would hold on to their memory when they are gone.
+        import tiktoken
+
         ranks = _ranks(encoding)
         self._name = encoding
-        self._encoding = _encoding(encoding, ranks)
+        self._encoding = tiktoken.Encoding(
+            encoding, pat_str=_PATTERNS[encoding], mergeable_ranks=ranks, special_tokens={}
+        )
         # No numpy here: the proxy, which only counts, does without its memory.
         self._bytes = array("H", bytes(2 * (max(ranks.values()) + 1)))
         for token, rank in ranks.items():
@@ -204,12 +219,6 @@ def _ranks(encoding: str) -> dict[bytes, int]:
         fields = part.split()
         ranks.update(zip(map(a2b_base64, fields[::2]), map(int, fields[1::2]), strict=True))
     return ranks
-
-
-def _encoding(encoding: str, ranks: dict[bytes, int]) -> "tiktoken.Encoding":
-    import tiktoken
-
-    return tiktoken.Encoding(encoding, pat_str=_PATTERNS[encoding], mergeable_ranks=ranks, special_tokens={})
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ from elision.proxy import logs
 from elision.proxy.bookkeeping import open_books
 from elision.proxy.handler import Deps, Handler
 from elision.proxy.metrics import Metrics, Post
+from elision.proxy.nursery import Nursery
 from elision.proxy.pages import admin_of
 from elision.proxy.policy_source import PolicySet, load_policies
 from elision.proxy.redis_security import check_redis
@@ -38,11 +39,12 @@ EXIT_CANNOT_START = 3
 _MIB = 1024 * 1024
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, nursery: Nursery | None = None) -> int:
     """Run the proxy until SIGTERM or SIGINT; return the process's exit code.
 
     Args:
         settings: everything that is set, `with_upstreams`.
+        nursery: where the compressor process is born; None to start it plainly.
 
     Raises:
         ConfigError: a policy file is wrong, or a package is missing that the settings need.
@@ -60,8 +62,8 @@ def serve(settings: Settings) -> int:
     if settings.workers > 1:
         from elision.proxy.workers import supervise
 
-        return run(supervise(settings, policies))
-    return run(serve_here(settings, policies, socket=None))
+        return run(supervise(settings, policies, nursery))
+    return run(serve_here(settings, policies, nursery))
 
 
 def policies_of(settings: Settings) -> PolicySet | None:
@@ -83,14 +85,17 @@ def run(main: Awaitable[int]) -> int:
 
 
 async def serve_here(
-    settings: Settings, policies: PolicySet | None, socket: str | None, post: Post | None = None
+    settings: Settings,
+    policies: PolicySet | None,
+    compressor: str | Nursery | None,
+    post: Post | None = None,
 ) -> int:
     """Run one HTTP worker in this process.
 
     Args:
         settings: everything that is set.
         policies: the teams' policies, None to pass everything through.
-        socket: of a compressor process that somebody else keeps; None to keep one here if needed.
+        compressor: socket of a process that somebody else keeps; a nursery, or None, to keep one here if needed.
         post: of this worker among several; None: it is the only one.
     """
     loop = asyncio.get_running_loop()
@@ -99,7 +104,7 @@ async def serve_here(
         metrics = Metrics()
         if post is not None:
             await metrics.share(post, stack)
-        handler = await _handler(settings, policies, socket, metrics, stack)
+        handler = await _handler(settings, policies, compressor, metrics, stack)
         server = BoundedServer(handler, client_limits(settings))
         try:
             listening = await loop.create_server(
@@ -165,7 +170,7 @@ def cannot_listen(settings: Settings, error: OSError) -> int:
 async def _handler(
     settings: Settings,
     policies: PolicySet | None,
-    socket: str | None,
+    compressor: str | Nursery | None,
     metrics: Metrics,
     stack: AsyncExitStack,
 ) -> Handler:
@@ -175,7 +180,7 @@ async def _handler(
     if policies is not None:
         from elision.proxy.assembly import with_policies
 
-        parts = await with_policies(settings, policies, socket, stack)
+        parts = await with_policies(settings, policies, compressor, stack)
     on_hangup(parts.watch.reload_soon if parts is not None else _nothing_to_reload)
     books = await open_books(settings, metrics, stack)
     handler = Handler(

@@ -22,6 +22,7 @@ from elision.policies.model import KEEP
 from elision.proxy.admin import Readiness
 from elision.proxy.compress_endpoint import CompressEndpoint
 from elision.proxy.ledger import Ledger
+from elision.proxy.nursery import Nursery
 from elision.proxy.pipeline import Pipeline
 from elision.proxy.planner import Planner, packaged_knowledge
 from elision.proxy.playground import Playground
@@ -69,19 +70,22 @@ class CompressorHost:
         settings: of the process.
         socket: where it listens.
         tasks: that keep it.
+        nursery: where it is born; None to start it plainly.
     """
 
-    def __init__(self, settings: Settings, socket: str, tasks: Background) -> None:
+    def __init__(self, settings: Settings, socket: str, tasks: Background, nursery: Nursery | None) -> None:
         self._settings = settings
         self._socket = socket
         self._tasks = tasks
+        self._nursery = nursery
         self._kept = False
 
     def follow(self, policies: PolicySet) -> None:
         """Start the process if these policies need one and there is none."""
         if not self._kept and methods_of(policies):
             self._kept = True
-            self._tasks.start(CompressorKeeper(worker_options(self._settings, self._socket)).run())
+            options = worker_options(self._settings, self._socket)
+            self._tasks.start(CompressorKeeper(options, nursery=self._nursery).run())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +112,24 @@ class PolicyParts:
 
 
 async def with_policies(
-    settings: Settings, policies: PolicySet, socket: str | None, stack: AsyncExitStack
+    settings: Settings, policies: PolicySet, compressor: str | Nursery | None, stack: AsyncExitStack
 ) -> PolicyParts:
     """Put together and start what applies policies.
 
     Args:
         settings: everything that is set.
         policies: as the files said when the proxy started.
-        socket: of a compressor process that somebody else keeps; None to keep one here when needed.
+        compressor: socket of a process that somebody else keeps; a nursery, or None, to keep one here when
+            it is needed, born there or started plainly.
         stack: ends what is started.
     """
     tasks = await stack.enter_async_context(Background())
-    path = socket or str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="elision-"))) / "s")
-    host = None if socket else CompressorHost(settings, path, tasks)
+    nursery = compressor if isinstance(compressor, Nursery) else None
+    if isinstance(compressor, str):
+        path, host = compressor, None
+    else:
+        path = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="elision-"))) / "s")
+        host = CompressorHost(settings, path, tasks, nursery)
     client = CompressorClient(path, ())
     tasks.start(client.run())
 
@@ -138,7 +147,9 @@ async def with_policies(
     pipeline = _pipeline(settings, opened, client, stack)
     ledger = _ledger(settings, opened, stack)
     counters = Counters(
-        {pattern: str(path) for pattern, path in settings.tokenizers.items()}, settings.compressor.cache_dir
+        {pattern: str(path) for pattern, path in settings.tokenizers.items()},
+        settings.compressor.cache_dir,
+        nursery.counters if nursery is not None else None,
     )
     warming = Warming(counters, tuple(settings.tokenizers))
     tasks.start(warming.run())

@@ -122,9 +122,18 @@ def serve(
 
     merged = with_cache_keys(with_upstreams(settings_of(settings, flags), os.environ), os.environ)
     merged = with_telemetry(with_dashboard(merged, os.environ), os.environ)
-    from elision.proxy.app import serve as serve_forever
+    nursery = None
+    if merged.policies is not None:
+        from elision.proxy.worker_process import begin_nursery
 
-    return serve_forever(merged)
+        nursery = begin_nursery()
+    try:
+        from elision.proxy.app import serve as serve_forever
+
+        return serve_forever(merged, nursery)
+    finally:
+        if nursery is not None:
+            nursery.close()
 
 
 @app.command()
@@ -237,9 +246,9 @@ def _compressed(text: str, method: "Method", target: "Target", settings: "Settin
 
 
 def _show_outcome(text: str, outcome: "Outcome", *, show: bool, as_json: bool) -> None:
-    from elision.proxy import terminal
-
     shown = outcome.text
+    if as_json or show:
+        from elision.proxy import terminal
     if as_json:
         shown = json.dumps(terminal.outcome_row(outcome), ensure_ascii=False, indent=2) + "\n"
     elif show and outcome.kept:

@@ -17,6 +17,7 @@ from contextlib import suppress
 import msgspec
 
 from elision.compressors.base import Identity, Job, Method, Result
+from elision.proxy.nursery import Nursery, NurseryLostError, Nursling
 from elision.proxy.patience import Patience
 from elision.proxy.wire import (
     Answer,
@@ -33,12 +34,9 @@ from elision.proxy.wire import (
     Question,
     Refusal,
 )
-from elision.proxy.worker_process import WorkerOptions
+from elision.proxy.worker_process import PATIENT_THREADS, WorkerOptions
 
 COMMAND = (sys.executable, "-m", "elision.proxy.worker_process")
-_PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Torch's threads sleep rather than spin for one another: on two busy cores scoring took 0.6 of the time
-(median of six paired rounds), on idle ones no more than before. The operator's own value goes first."""
 _GONE = (asyncio.IncompleteReadError, ConnectionError, OSError)
 
 
@@ -217,7 +215,8 @@ class CompressorKeeper:
 
     Args:
         options: for the process; its `socket` is where it listens.
-        command: of the process, without the options.
+        command: of the process, without the options, where there is no nursery, or none any more.
+        nursery: where it is to be born.
         ping_every_s: seconds between pings.
         ping_timeout_s: seconds without an answer after which the process is killed.
     """
@@ -227,14 +226,16 @@ class CompressorKeeper:
         options: WorkerOptions,
         *,
         command: Sequence[str] = COMMAND,
+        nursery: Nursery | None = None,
         ping_every_s: float = 2.0,
         ping_timeout_s: float = 15.0,
     ) -> None:
         self._options = options
         self._command = command
+        self._nursery = nursery
         self._ping_every_s = ping_every_s
         self._ping_timeout_s = ping_timeout_s
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Nursling | None = None
         self._log = logging.getLogger("elision.worker")
         self.starts = 0
 
@@ -257,13 +258,10 @@ class CompressorKeeper:
             await asyncio.sleep(pause_s)
 
     async def _live(self) -> None:
-        argument = msgspec.json.encode(self._options).decode()
         self.starts += 1
         self._process = None
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, argument, stdin=asyncio.subprocess.PIPE, env=_PATIENT_THREADS | os.environ
-            )
+            self._process = await self._started(msgspec.json.encode(self._options).decode())
         except OSError as error:  # no memory, no more processes: the same that may have ended the last one
             self._log.error("The compressor process cannot be started: %s", error.strerror)
             return
@@ -276,6 +274,18 @@ class CompressorKeeper:
             if self._process.returncode is None:
                 self._process.kill()
                 await self._process.wait()
+
+    async def _started(self, argument: str) -> asyncio.subprocess.Process | Nursling:
+        if self._nursery is not None:
+            try:
+                return await self._nursery.bear(argument)
+            except NurseryLostError as error:
+                self._log.error("The nursery %s; compressor processes are started without it.", error)
+                self._nursery.close()
+                self._nursery = None
+        return await asyncio.create_subprocess_exec(
+            *self._command, argument, stdin=asyncio.subprocess.PIPE, env=PATIENT_THREADS | os.environ
+        )
 
     async def _watch(self) -> None:
         while True:

@@ -24,6 +24,7 @@ from elision.proxy import app, logs
 from elision.proxy.assembly import Background, CompressorHost, watch_over
 from elision.proxy.bookkeeping import with_shared_figures
 from elision.proxy.metrics import Post
+from elision.proxy.nursery import Nursery
 from elision.proxy.policy_source import PolicySet
 from elision.proxy.reload import LivePolicies
 from elision.proxy.stores import with_shared_file
@@ -35,8 +36,14 @@ _LAST_WORDS_S = 5.0
 """What a worker may take to end when nothing is left to wait for."""
 
 
-async def supervise(settings: Settings, policies: PolicySet | None) -> int:
-    """Run `settings.workers` HTTP workers until SIGTERM or SIGINT; return the exit code."""
+async def supervise(settings: Settings, policies: PolicySet | None, nursery: Nursery | None) -> int:
+    """Run `settings.workers` HTTP workers until SIGTERM or SIGINT; return the exit code.
+
+    Args:
+        settings: everything that is set.
+        policies: the teams' policies, None to pass everything through.
+        nursery: where the compressor process is born; None to start it plainly.
+    """
     stop, at_once = app.signals_to_stop()
     try:
         holder = _hold_port(settings.host, settings.port)
@@ -52,7 +59,7 @@ async def supervise(settings: Settings, policies: PolicySet | None) -> int:
             if live is None:
                 app.on_hangup(crew.hang_up)
             else:
-                host = CompressorHost(settings, path, tasks)
+                host = CompressorHost(settings, path, tasks, nursery)
                 host.follow(live.current)
                 watch = watch_over(settings, live, host.follow)
                 tasks.start(watch.run())

@@ -1,5 +1,7 @@
 """A compressor process whose engine does what the text says; started as a script.
 
+Started with the number of a socket, it is a nursery in which such processes are born.
+
 `sleep N` takes N seconds, `hold PATH` as long as there is that file, after making one beside it that
 says that it began; `raise` throws, `exit` ends the process, `fewer` gets no result, which no engine may
 do; anything else is halved. The method
@@ -8,6 +10,8 @@ it names; one with the option `counts` adds how often a text was run.
 """
 
 import os
+import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +19,7 @@ from pathlib import Path
 
 from elision.compressors.base import Identity, Job, Method, Outcome, Result
 from elision.compressors.errors import CompressionError
+from elision.proxy.nursery import tend
 from elision.proxy.worker_process import JobRunner, WorkerOptions, serve_process
 
 
@@ -66,5 +71,11 @@ def make(options: WorkerOptions) -> JobRunner:
     return ObedientEngine()
 
 
+def be(argument: str) -> None:
+    serve_process(argument, make)
+
+
 if __name__ == "__main__":
-    serve_process(make)
+    if sys.argv[1].isdecimal():
+        tend(socket.socket(fileno=int(sys.argv[1])), be)
+    be(sys.argv[1])

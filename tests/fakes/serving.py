@@ -85,9 +85,10 @@ async def _read_log(running: Served) -> None:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Return the command line of every process below `pid`, by process id."""
+    """Return name and command line of every process below `pid`, by process id."""
     found: dict[int, str] = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        name = Path(f"/proc/{child}/comm").read_text().rstrip()
         command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        found |= {int(child): command} | descendants(int(child))
+        found |= {int(child): f"{name}: {command}"} | descendants(int(child))
     return found

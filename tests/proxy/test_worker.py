@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -12,19 +12,30 @@ from random import Random
 import pytest
 
 from elision.compressors.base import Job, Method, Target
+from elision.proxy.nursery import Nursery
 from elision.proxy.patience import Patience
 from elision.proxy.wire import Codec, Ping, Pong
 from elision.proxy.worker import COMMAND as CURRENT
 from elision.proxy.worker import CompressorClient, CompressorKeeper, CompressorUnavailableError
 from elision.proxy.worker_process import WorkerOptions
+from fakes.nurseries import COMMAND, nursery
 from fakes.tiny_lm import save_tiny_lm
 
-COMMAND = (sys.executable, str(Path(__file__).parent.parent / "fakes" / "compressor_main.py"))
 HALVE = Method("halve")
 
 
 def job(text: str) -> Job:
     return Job(text, HALVE, Target(rate=0.5))
+
+
+@pytest.fixture(params=[False, True], ids=["started", "born"])
+def born(request: pytest.FixtureRequest) -> Iterator[Nursery | None]:
+    """A nursery for the compressor process, or none."""
+    if not request.param:
+        yield None
+        return
+    with nursery() as begun:
+        yield begun
 
 
 @asynccontextmanager
@@ -34,10 +45,13 @@ async def compressor(
     stuck_after_s: float = 60.0,
     ping_timeout_s: float = 15.0,
     queue_limit: int = 2,
+    born: Nursery | None = None,
 ) -> AsyncIterator[tuple[CompressorClient, CompressorKeeper]]:
     """Keep a compressor process and a client of it until the block ends."""
     options = WorkerOptions(socket=str(tmp_path / "s"), stuck_after_s=stuck_after_s, queue_limit=queue_limit)
-    keeper = CompressorKeeper(options, command=COMMAND, ping_every_s=0.1, ping_timeout_s=ping_timeout_s)
+    keeper = CompressorKeeper(
+        options, command=COMMAND, nursery=born, ping_every_s=0.1, ping_timeout_s=ping_timeout_s
+    )
     client = CompressorClient(options.socket, methods or (HALVE,))
     async with asyncio.TaskGroup() as tasks:
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
@@ -152,9 +166,9 @@ async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
         hold.end()
 
 
-async def test_a_crashed_process_is_replaced(tmp_path: Path) -> None:
+async def test_a_crashed_process_is_replaced(tmp_path: Path, born: Nursery | None) -> None:
     """Whoever waits hears of it at once; soon all is well again."""
-    async with compressor(tmp_path) as (client, keeper):
+    async with compressor(tmp_path, born=born) as (client, keeper):
         assert await refusal(client, "exit") == "compressor_crashed"
         await until_ready(client)
         assert (await shortened(client, "abcd"), keeper.starts) == ("ab", 2)
@@ -180,10 +194,10 @@ async def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -
             task.cancel()
 
 
-async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
+async def test_a_killed_process_is_replaced(tmp_path: Path, born: Nursery | None) -> None:
     """SIGKILL from outside, in the middle of work."""
     hold = Hold(tmp_path)
-    async with compressor(tmp_path) as (client, keeper):
+    async with compressor(tmp_path, born=born) as (client, keeper):
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(refusal(client, hold.text))
             await hold.begun()
@@ -195,9 +209,22 @@ async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
         await until_ready(client)
 
 
-async def test_a_frozen_process_is_killed_and_replaced(tmp_path: Path) -> None:
+async def test_a_nursery_that_dies_is_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its process works on; the next one is started plainly, and the operator told once."""
+    with nursery() as born:
+        async with compressor(tmp_path, born=born) as (client, keeper):
+            os.kill(born.pid, signal.SIGKILL)
+            assert await shortened(client, "abcd") == "ab"
+            for starts in (2, 3):
+                assert await refusal(client, "exit") == "compressor_crashed"
+                await until_ready(client)
+                assert (await shortened(client, "abcd"), keeper.starts) == ("ab", starts)
+    assert sum("nursery" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_frozen_process_is_killed_and_replaced(tmp_path: Path, born: Nursery | None) -> None:
     """It does not answer pings: SIGSTOP stands for any deadlock."""
-    async with compressor(tmp_path, ping_timeout_s=2.0) as (client, keeper):
+    async with compressor(tmp_path, born=born, ping_timeout_s=2.0) as (client, keeper):
         assert keeper.pid is not None
         os.kill(keeper.pid, signal.SIGSTOP)
         assert await refusal(client, "abcd", deadline_s=0.05) == "deadline"
@@ -207,17 +234,17 @@ async def test_a_frozen_process_is_killed_and_replaced(tmp_path: Path) -> None:
         await until_ready(client)
 
 
-async def test_a_batch_that_never_ends_ends_the_process(tmp_path: Path) -> None:
+async def test_a_batch_that_never_ends_ends_the_process(tmp_path: Path, born: Nursery | None) -> None:
     """Pings are answered all the while; the process finds itself stuck."""
-    async with compressor(tmp_path, stuck_after_s=0.2) as (client, keeper):
+    async with compressor(tmp_path, born=born, stuck_after_s=0.2) as (client, keeper):
         assert await refusal(client, "sleep 100") == "compressor_crashed"
         await until_ready(client)
         assert keeper.starts == 2
 
 
-async def test_a_fault_of_the_process_itself_ends_it(tmp_path: Path) -> None:
+async def test_a_fault_of_the_process_itself_ends_it(tmp_path: Path, born: Nursery | None) -> None:
     """Without its computing thread it would answer pings, and nobody else, for ever."""
-    async with compressor(tmp_path) as (client, keeper):
+    async with compressor(tmp_path, born=born) as (client, keeper):
         assert await refusal(client, "fewer") == "compressor_crashed"
         await until_ready(client)
         assert keeper.starts == 2
@@ -288,7 +315,7 @@ async def crashed(client: CompressorClient) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_nothing_wedges(tmp_path: Path) -> None:
+async def test_nothing_wedges(tmp_path: Path, born: Nursery | None) -> None:
     """Short deadlines, callers that leave, texts that fail, a full queue, a crash: all at random."""
     random = Random(5)
     texts = ("abcd", "raise", "sleep 0.002", "sleep 0.02")
@@ -301,7 +328,7 @@ async def test_nothing_wedges(tmp_path: Path) -> None:
             with suppress(CompressorUnavailableError):
                 await work
 
-    async with compressor(tmp_path, queue_limit=1000) as (client, keeper):
+    async with compressor(tmp_path, born=born, queue_limit=1000) as (client, keeper):
         for crash in (False, True):
             crowd = [one(client) for _ in range(300)]
             crowd += [crashed(client)] if crash else []
