@@ -180,6 +180,7 @@ def align(
 ) -> int:
     """Teach a small causal model to speak as the target does, for `llmlingua`'s methods."""
     from elision.evaluation.reader import Endpoint
+    from elision.training.align import TRAINING
     from elision.training.align_trainer import AlignOptions
     from elision.training.distil import Plan
     from elision.training.pairs import read_texts
@@ -190,7 +191,7 @@ def align(
     counter = counters_of(told).counter_for(model)
     plan = Plan(read_texts(data), endpoint, counter, 0, temperature, price_of(price), yes)
     options = AlignOptions(
-        out / "training",
+        out / TRAINING,
         epochs=epochs,
         learning_rate=learning_rate,
         window=window,
@@ -198,10 +199,10 @@ def align(
         seed=seed,
         threads=told.compressor.threads or None,
     )
-    return _align(plan, out, options, (base, output_tokens))
+    return _align(plan, out, options, (data, base, output_tokens))
 
 
-def _align(plan: "Plan", out: Path, options: "AlignOptions", asked: tuple[str, int]) -> int:
+def _align(plan: "Plan", out: Path, options: "AlignOptions", asked: tuple[Path, str, int]) -> int:
     from elision.compressors.weights import resolve
     from elision.evaluation.errors import PackageMissing, ReaderFailed
     from elision.evaluation.progress import bar
@@ -209,11 +210,17 @@ def _align(plan: "Plan", out: Path, options: "AlignOptions", asked: tuple[str, i
     from elision.training.align_trainer import align as trained
     from elision.training.align_trainer import ticking
 
-    base = resolve(asked[0])
+    source, told_base, output_tokens = asked
+    base = resolve(told_base)
     try:
-        outputs, figures = collect(plan, out, bar, lambda line: tell("note", line), output_tokens=asked[1])
+        outputs, figures = collect(
+            plan, out, bar, lambda line: tell("note", line), output_tokens=output_tokens
+        )
         for line in figures.lines():
             typer.echo(line)
+        if figures.unanswered:
+            told = "nothing was trained: a training is on all answers; run the same command again"
+            return fail(EXIT_WRONG, f"{told}, or take out of {source} what is never answered")
         with bar("training", 1000) as tick:
             folder = trained(outputs, base, options, ticking(tick, 1000))
     except PackageMissing as error:

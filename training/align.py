@@ -18,8 +18,11 @@ from elision.config.errors import ConfigError
 from elision.evaluation.reader import Ask, read, unanswered
 from elision.evaluation.store import Store
 from elision.training.distil import ANSWERS, Bar, Losses, Plan, agree, usable
+from elision.training.state import STATE
 
 OUTPUTS, FIGURES = "outputs.jsonl", "collected.json"
+TRAINING = "training"
+"""Folder in a run's folder where `elision.training.align_trainer` works."""
 OUTPUT_TOKENS = 512
 
 
@@ -71,14 +74,16 @@ def collect(
         bar: shows progress.
         tell: says what asking will come to before anything is asked.
         output_tokens: of an answer, at most; a longer one is of no use.
-    Raises: ConfigError if a target elsewhere was not agreed to, or `out` cannot be used;
-        PackageMissing; ReaderFailed where the target refuses, or stays away.
+    Raises: ConfigError if a target elsewhere was not agreed to, or `out` cannot be used, for a training
+        on other outputs stands there already for instance; PackageMissing; ReaderFailed where the target
+        refuses, or stays away.
     """
     asks = list(dict.fromkeys(Ask(one.text, output_tokens, plan.temperature) for one in plan.texts))
     losses = Losses()
     with Store(out / ANSWERS) as answers:
         missing = unanswered(asks, plan.teacher, answers)
         if missing:
+            _refuse_trained(out)
             agree(plan, missing, tell)
         with bar(f"asking {plan.teacher.model}", len(missing)) as tick:
             read(missing, plan.teacher, answers, losses.watching(tick), losses.lost)
@@ -93,6 +98,14 @@ def collect(
     )
     _write(outputs, figures, out)
     return outputs, figures
+
+
+def _refuse_trained(out: Path) -> None:
+    """Ask nothing, which may cost, for a training that would be refused. Raises: ConfigError."""
+    file = out / TRAINING / STATE
+    if file.exists():
+        told = f"{file}: a training on other instructions, or another target's answers, stands here"
+        raise ConfigError([f"{told}; use another --out"])
 
 
 def _outputs(asks: Sequence[Ask], plan: Plan, answers: Store) -> tuple[list[Output], Counter[str]]:

@@ -126,7 +126,8 @@ def align(outputs: Sequence[Output], base: Weights, options: AlignOptions, tell:
         options: as they were when it was stopped.
         tell: called after each step.
     Returns: the folder of the aligned model.
-    Raises: ConfigError if there are too few outputs or the folder holds another training.
+    Raises: ConfigError if there are too few outputs, the folder holds another training or cannot be
+        used, or the learning rate makes the loss infinite.
     """
     import torch
     from tokenizers import Tokenizer
@@ -216,6 +217,9 @@ class _Trainer:
             group["lr"] = options.learning_rate * min(max(done, 1e-3) / 0.05, (1 - done) / 0.95)
         total, count = self._loss(batch)
         loss = total / count
+        if not torch.isfinite(loss):
+            told = f"the loss is no number any more; learning_rate: {options.learning_rate:g} is too high"
+            raise ConfigError([told])
         run.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), options.max_norm)

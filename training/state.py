@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from elision.compressors.weights import quiet
@@ -42,6 +43,7 @@ class Run:
         Args:
             out: the training's folder.
             key: a digest of all that its weights depend on.
+        Raises: ConfigError if it cannot be written.
         """
         import torch
 
@@ -57,23 +59,31 @@ class Run:
         }
         file = out / STATE
         draft = file.with_suffix(".draft")
-        torch.save(state, draft)
-        draft.replace(file)
+        try:
+            torch.save(state, draft)
+            draft.replace(file)
+        except (OSError, RuntimeError) as error:  # torch tells of a full disk by the latter
+            raise ConfigError([f"{file}: cannot be written: {error}"]) from error
 
     def resume(self, out: Path, key: str, what: str) -> None:
         """Go on where a training stopped, if one stands in the folder.
 
         Args:
             what: is learned from, for the error.
-        Raises: ConfigError if it is another training.
+        Raises: ConfigError if it is another training, or none that can be read.
         """
         import torch
 
         file = out / STATE
         if not file.is_file():
             return
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        if state["key"] != key:
+        try:
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            found = state["key"]
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+            told = "cannot be read as a training's state; remove it to begin anew"
+            raise ConfigError([f"{file}: {told}"]) from error
+        if found != key:
             told = f"another training stands here, with other {what} or options; use another folder"
             raise ConfigError([f"{file}: {told}"])
         self.model.load_state_dict(state["model"])

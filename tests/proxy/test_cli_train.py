@@ -259,3 +259,134 @@ def test_a_target_that_refuses_ends_the_alignment(data: Path, tmp_path: Path) ->
         flags = ["--target", server.url, "--model", "tiny", "--data", str(data), "--out", str(out)]
         assert run(["train", "align", *flags, "--base", str(base)]) == EXIT_WRONG
     assert not (out / "training").exists()
+
+
+def aligning(url: str, data: Path, folder: Path, *more: str) -> list[str]:
+    """Return the command that aligns a tiny model, which is made if it is not there yet."""
+    base = folder / "base"
+    if not base.exists():
+        save_tiny_lm(base, window=128)
+    flags = ["--target", url, "--model", "tiny", "--data", str(data), "--out", str(folder / "out")]
+    return ["train", "align", *flags, "--base", str(base), "--epochs", "1", "--window", "64", *more]
+
+
+def test_a_wrong_key_ends_the_alignment_and_is_told_by_nobody(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a process: one line with what the target said, without the key that it repeats."""
+    monkeypatch.setenv("TARGET_KEY", "sk-wrong-7431")
+    refusal = "Incorrect API key provided: sk-wrong-7431"
+    with reading(lambda prompt: "No.", [401] * COUNT, refusal) as server:
+        command = aligning(server.url, data, tmp_path, "--key", "TARGET_KEY")
+        done = subprocess.run(
+            [sys.executable, "-m", "elision.proxy", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        assert set(server.keys) == {"Bearer sk-wrong-7431"}
+    assert done.returncode == EXIT_WRONG
+    assert "status 401" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "7431" not in done.stdout + done.stderr
+    kept = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    assert not any(b"7431" in file.read_bytes() for file in kept)
+    assert not (tmp_path / "out" / "training").exists()
+
+
+def test_nothing_is_trained_before_every_instruction_is_answered(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another run would be refused for its other outputs; what is empty is an answer, and of no use."""
+    heard: set[str] = set()
+
+    def answer(prompt: str) -> str | None:
+        again = prompt in heard
+        heard.add(prompt)
+        return "" if "town 3" in prompt else None if "town 4" in prompt and not again else "It met late."
+
+    with reading(answer) as server:
+        command = aligning(server.url, data, tmp_path)
+        assert run(command) == EXIT_WRONG
+        streams = capsys.readouterr()
+        assert "no answer: 1 (no chat completion); the same command asks them again" in streams.out
+        assert "nothing was trained: a training is on all answers" in streams.err
+        assert not (tmp_path / "out" / "training").exists()
+        assert run(command) == 0
+        assert len(server.prompts) == COUNT + 1
+    streams = capsys.readouterr()
+    assert "asked 1; outputs: 11" in streams.out
+    assert "no output: 1 (the answer is empty)" in streams.out
+    assert "council" not in streams.out + streams.err
+
+
+def test_a_target_that_says_nothing_teaches_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Empty answers are answers; there is nothing to learn from."""
+    with reading(lambda prompt: " ") as server:
+        assert run(aligning(server.url, data, tmp_path)) == EXIT_USAGE
+    streams = capsys.readouterr()
+    assert "no output: 12 (the answer is empty)" in streams.out
+    assert "too few outputs" in streams.err
+
+
+def test_a_target_that_fails_again_and_again_ends_the_alignment(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After eight in a row, with what to do; what was answered before is kept."""
+    with reading(lambda prompt: "It met.", [200, 200, *[400] * COUNT]) as server:
+        assert run(aligning(server.url, data, tmp_path, "--concurrency", "1")) == EXIT_WRONG
+        assert len(server.prompts) == 10
+    assert "status 400" in capsys.readouterr().err
+    assert len((tmp_path / "out" / "answers.jsonl").read_text().splitlines()) == 2
+    assert not (tmp_path / "out" / "training").exists()
+
+
+def test_a_target_elsewhere_needs_a_yes_and_a_bill(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it costs is told before anything is asked."""
+    command = aligning("https://target.invalid/v1", data, tmp_path, "--price", "2,10")
+    capsys.readouterr()
+    assert run(command) == EXIT_USAGE
+    note, error = capsys.readouterr().err.splitlines()
+    assert "12 requests" in note
+    assert "at the price given" in note
+    assert error.startswith("error: --yes")
+
+
+def test_a_folder_with_another_training_is_refused_before_anything_is_asked(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other instructions or another model would be paid for, and be of no use."""
+    with reading(lambda prompt: "It met late.") as server:
+        assert run(aligning(server.url, data, tmp_path)) == 0
+        others = tmp_path / "others.jsonl"
+        others.write_text('{"text": "Who?"}\n{"text": "When?"}\n')
+        for command in (
+            aligning(server.url, others, tmp_path),
+            aligning(server.url, data, tmp_path, "--model", "other"),
+        ):
+            assert run(command) == EXIT_USAGE
+            assert "use another --out" in capsys.readouterr().err
+        assert run(aligning(server.url, data, tmp_path, "--epochs", "2")) == EXIT_USAGE
+        assert "another training stands here" in capsys.readouterr().err
+        assert run(aligning(server.url, data, tmp_path)) == 0
+        assert len(server.prompts) == COUNT
+    (tmp_path / "out" / "training" / "state.pt").write_bytes(b"?")
+    with reading(lambda prompt: "It met late.") as server:
+        assert run(aligning(server.url, data, tmp_path)) == EXIT_USAGE
+    assert "cannot be read as a training's state; remove it" in capsys.readouterr().err
+
+
+def test_a_learning_rate_beyond_all_measure_is_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No model is written whose weights are no numbers."""
+    with reading(lambda prompt: "It met late.") as server:
+        command = aligning(server.url, data, tmp_path, "--learning-rate", "1e30", "--epochs", "3")
+        assert run(command) == EXIT_USAGE
+    assert "learning_rate: 1e+30 is too high" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "training" / "model" / "model.safetensors").exists()
