@@ -6,7 +6,6 @@ memory holds of a cleared team within a minute; by a second one when all is gone
 two they may have read what was not yet cleared, and would give it back.
 """
 
-import asyncio
 import json
 import os
 import sys
@@ -101,6 +100,8 @@ def _on_store(file: "Path | None", work: "Callable[[SharedStore, Settings], Awai
         remedy = "has a proxy with these settings run, on this machine?"
         return fail(EXIT_USAGE, f"cache.path: there is no file {merged.cache.path}; {remedy}")
 
+    import asyncio
+
     async def run() -> int:
         store = shared_level(merged)
         if store is None:
@@ -160,6 +161,8 @@ async def _mark(store: "SharedStore", scopes: Sequence[bytes], ttl_s: float, oth
 
     Raises: StoreUnreachable, which says what it means `otherwise`.
     """
+    import asyncio
+
     from elision.proxy.store import StoreUnreachable
     from elision.proxy.store_tiers import cleared_key
 

@@ -7,8 +7,6 @@ the line of all teams; the proxy keeps the figures.
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -133,6 +131,9 @@ def ask(url: str, token: str, seconds: int) -> Sequence[Mapping[str, Any]]:
 
     Raises: Unreachable.
     """
+    import urllib.error
+    import urllib.request
+
     query = {
         "last": seconds,
         "step": "all",
@@ -172,7 +173,8 @@ def _refused(url: str, status: int, body: bytes, *, has_token: bool) -> str:
 def _silent(url: str, error: Exception) -> str:
     if isinstance(error, (ValueError, KeyError, TypeError)):
         return f"{url} answers something else than Elision does; say the proxy's own address with --url"
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    # What urllib raises says why in `reason`; other errors speak for themselves.
+    reason = getattr(error, "reason", error)
     return f"nobody answers at {url} ({reason}): start elision serve, or say where it is with --url"
 
 

@@ -128,6 +128,22 @@ def test_compress_writes_the_shortened_text_alone(tmp_path: Path, capsys: pytest
     assert streams.err == ""
 
 
+def test_compress_loads_nothing_of_the_proxys(tmp_path: Path) -> None:
+    """Who shortens one text by the default method waits for its weights, not for policies or HTTP."""
+    file = tmp_path / "text.txt"
+    file.write_text(
+        "The committee met in the old town hall and talked about roads, bridges and schools. " * 4
+    )
+    script = (
+        "import sys; from elision.proxy.cli import run; code = run(['compress', sys.argv[1]]);"
+        "others = {'elision.policies', 'elision.proxy.planner', 'asyncio', 'urllib.request', 'rich', 'torch'};"
+        "print(); print(code, sorted(others & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", script, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout.splitlines()[-1], done.stderr) == ("0 []", "")
+
+
 def test_compress_as_json_is_the_whole_outcome(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
