@@ -6,6 +6,7 @@ Pure. The command line, and requests that ask for it, show the same.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from elision.compressors.protect import DEFAULT_CLASSES
 from elision.policies.economy import Verdict
 from elision.policies.engine import Miss, misses
 from elision.policies.model import Decision
@@ -15,6 +16,7 @@ from elision.proxy.wishes import MALFORMED
 
 Row = dict[str, object]
 
+_MOST_CLASSES = 3
 FIRST = "taken as a conversation's first request"
 """How a plan is explained: what was sent before is known when a request is served, not here."""
 
@@ -66,7 +68,29 @@ def explained(planned: Planned) -> Iterator[Explained]:
 def notes_of(planned: Planned) -> list[str]:
     """Return what is to be said of the whole plan; what is refused the plan itself says in words."""
     malformed = "an x-elision header says what is no word or rate; it is passed over"
-    return [*([malformed] if MALFORMED in planned.notes else []), *planned.plan.notes]
+    wishes = [malformed] if MALFORMED in planned.notes else []
+    return [*wishes, *planned.plan.notes, *_unmet(planned)]
+
+
+def _unmet(planned: Planned) -> Iterator[str]:
+    """Say of each target that cannot be met what is in its way: protected spans, by their classes."""
+    protected = planned.senses.protected
+    for decision in planned.plan.decisions:
+        segment, use = decision.segment, decision.use
+        if not decision.compresses or (use.rate is None and use.tokens is None):
+            continue
+        target = use.tokens if use.tokens is not None else int((use.rate or 1.0) * segment.tokens)
+        held = protected(segment.text, use.protect)
+        if held <= target:
+            continue
+        classes = DEFAULT_CLASSES if use.protect is None else use.protect
+        shares = sorted(((protected(segment.text, (name,)), name) for name in classes), reverse=True)
+        most = ", ".join(f"{name} {tokens:,}" for tokens, name in shares[:_MOST_CLASSES] if tokens)
+        yield (
+            f"{planned.body.texts[segment.source].place}: about {held:,} of {segment.tokens:,} tokens are "
+            f"protected ({most}), so the target of {target:,} is not met; what is kept whole the rule says "
+            "by `protect`"
+        )
 
 
 def prefix_words(planned: Planned, turns: int | None = None) -> str:

@@ -14,6 +14,9 @@ from elision.proxy.ledger import Made
 from elision.proxy.ledger_entries import Figures, Sent
 from elision.proxy.pipeline import Fate
 
+ABOVE_TARGET = "above_target"
+"""Told of a text that was shortened, and not as far as was asked: more than that must stay."""
+
 
 def made_of(plan: Plan, decisions: Iterable[Decision], fates: Sequence[Fate]) -> dict[int, Made]:
     """Return what is to be sent for each message that there are decisions about.
@@ -80,6 +83,7 @@ def _figures(plan: Plan, decisions: Sequence[Decision], by_decision: Mapping[int
         saved = size if decision.drops else 0
         if fate := by_decision.get(id(decision)):
             reasons |= {fate.reason} if fate.reason else set()
+            reasons |= {ABOVE_TARGET} if _is_above_target(fate) else set()
             methods |= {decision.use.method} if fate.shortened else set()
         if outcome := _outcome_of(fate):
             saved = outcome.tokens_before - outcome.tokens_after
@@ -93,6 +97,15 @@ def _figures(plan: Plan, decisions: Sequence[Decision], by_decision: Mapping[int
 
 def _enforced(plan: Plan, decision: Decision) -> bool:
     return plan.mode is Mode.ENFORCE and decision.mode is Mode.ENFORCE
+
+
+def _is_above_target(fate: Fate) -> bool:
+    """Whether what was shortened has more tokens than its rule, or the budget, asked for."""
+    outcome, use = fate.outcome, fate.decision.use
+    if outcome is None or not fate.shortened or (use.rate is None and use.tokens is None):
+        return False
+    target = use.tokens if use.tokens is not None else (use.rate or 1.0) * outcome.tokens_before
+    return outcome.tokens_after > target + 1e-6
 
 
 def _outcome_of(fate: Fate | None) -> Outcome | None:

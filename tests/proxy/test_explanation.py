@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from elision.policies.model import Budget, Kind, Mode, Policy, PrefixTerms, Rule, Use, When
-from elision.proxy.explanation import plan_row, prefix_words
+from elision.proxy.explanation import notes_of, plan_row, prefix_words
 from elision.proxy.wishes import MALFORMED
 from fakes.planned import DOCUMENT, planned
 
@@ -55,3 +55,16 @@ def test_a_plan_tells_what_the_providers_prices_make_of_it() -> None:
 def test_an_explanation_quotes_nothing_of_the_prompt() -> None:
     """It may be logged, and shown to whoever runs the gateway."""
     assert DOCUMENT[:30] not in json.dumps(plan_row(planned()))
+
+
+def test_a_target_below_what_is_protected_is_told_with_its_classes() -> None:
+    """In tokens, the largest classes first; a target that can be met is not mentioned."""
+    rule = Rule("all", When(), Use("any", tokens=100))
+    shown = planned(Policy("team", "abc", Mode.ENFORCE, 2.0, (rule,)))
+    shares = {None: 150, ("numbers",): 120, ("negations",): 30}
+    senses = replace(shown.senses, protected=lambda text, classes: shares.get(classes, 0))
+    [note] = notes_of(replace(shown, senses=senses))
+    assert note.startswith("/messages/1/content: about 150 of 720 tokens are protected")
+    assert "(numbers 120, negations 30), so the target of 100 is not met" in note
+    assert notes_of(replace(shown, senses=replace(senses, protected=lambda text, classes: 100))) == []
+    assert json.loads(json.dumps(plan_row(replace(shown, senses=senses))))["notes"] == [note]

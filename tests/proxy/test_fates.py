@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from elision.compressors.base import Outcome, Span
-from elision.policies.model import Mode, Plan
+from elision.policies.model import Mode, Plan, Use
 from elision.proxy.edit_script import apply_script, script_of
 from elision.proxy.fates import left_alone, made_of
 from elision.proxy.ledger_entries import Figures
@@ -78,3 +78,22 @@ def test_each_message_has_its_own_figures() -> None:
         0: Figures((("context", 3, 1),), ("halve",)),
         4: Figures((("context", 2, 2),), (), ("queue_full",)),
     }
+
+
+def test_a_text_that_could_not_be_shortened_as_far_as_asked_goes_out_and_says_so() -> None:
+    """What must stay has more than the target; at the target, or without one, nothing is said."""
+    by_rate, by_tokens = decision("a b c d "), decision("e f g h ", Use("halve", tokens=2), start=8)
+    without = decision("i j k l", Use("lossless"), start=16)
+    parts = (by_rate, by_tokens, without)
+
+    def reasons(*after: int) -> tuple[str, ...]:
+        fates = [
+            Fate(part, Outcome("x ", 8, tokens, (), "m", "f"))
+            for part, tokens in zip(parts, after, strict=True)
+        ]
+        assert texts(plan(*parts), fates) == {0: "x x x "}
+        return made_of(plan(*parts), parts, fates)[0].figures.reasons
+
+    assert reasons(4, 2, 7) == ()
+    assert reasons(5, 2, 7) == ("above_target",)
+    assert reasons(4, 3, 7) == ("above_target",)
