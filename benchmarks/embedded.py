@@ -1,12 +1,13 @@
 """The default method: how fast it shortens, how soon after the start, and in how much memory.
 
     .venv/bin/python -m benchmarks.embedded --markdown benchmarks/results/embedded.md
+    .venv/bin/python -m benchmarks.embedded --served --rounds 3
 
 Four things, each for `embedded` and for `frequency` in turn, so that who else is at the machine
 disturbs both: tokens of the input a second on two threads, text to text at a rate of one half;
 seconds from a fresh interpreter to the first shortened text, by `elision compress` and from Python;
 seconds from `elision serve` to readiness; memory of the proxy and its compressor, with a policy
-that names the method, at rest and after requests. Linux only.
+that names the method, at rest and after requests: of all processes, the nursery too. Linux only.
 """
 
 import argparse
@@ -58,7 +59,7 @@ class Memory:
 
     Attributes:
         rss: the sum of what each sees; what several map, files of libraries, counts each time.
-        union: the same with each file's pages counted once.
+        union: the same with every page counted once, however many of them share it.
         pss: the kernel's own account, where pages shared with others' processes count in part.
     """
 
@@ -80,26 +81,34 @@ class Found:
 
 
 def memory_of(pids: Sequence[int]) -> Memory:
-    """Return what these processes hold together."""
-    rss = anonymous = pss = 0
+    """Return what these processes hold together, if nobody else was forked from one of them."""
+    anonymous = rss = pss = 0
     files: Counter[str] = Counter()
     for pid in pids:
-        name = ""
         own: Counter[str] = Counter()
-        for line in Path(f"/proc/{pid}/smaps").read_text("utf-8").splitlines():
-            words = line.split()
-            if not words[0].endswith(":"):
-                name = words[5] if len(words) > 5 else ""
-            elif words[0] == "Rss:":
-                rss += int(words[1])
-                own[name] += int(words[1])
-            elif words[0] == "Anonymous:":
-                anonymous += int(words[1])
-                own[name] -= int(words[1])
-            elif words[0] == "Pss:":
-                pss += int(words[1])
+        for name, figures in _mappings(Path(f"/proc/{pid}/smaps")):
+            own[name] += figures["Rss:"] - figures["Anonymous:"]
         files |= own
+        [(_, whole)] = _mappings(Path(f"/proc/{pid}/smaps_rollup"))
+        rss += whole["Rss:"]
+        pss += whole["Pss:"]
+        # Who shares such a page is among these processes: its parts are one page together.
+        anonymous += whole["Pss_Anon:"]
     return Memory(rss / _MIB, (anonymous + files.total()) / _MIB, pss / _MIB)
+
+
+def _mappings(file: Path) -> Iterator[tuple[str, Counter[str]]]:
+    """Yield each mapping's file, "" for none, and its figures in KiB."""
+    name, figures = "", Counter[str]()
+    for line in file.read_text("utf-8").splitlines():
+        words = line.split()
+        if words[0].endswith(":"):
+            figures[words[0]] += int(words[1]) if words[1].isdecimal() else 0
+            continue
+        if figures:
+            yield name, figures
+        name, figures = (words[5] if len(words) > 5 else ""), Counter[str]()
+    yield name, figures
 
 
 def speeds(found: dict[str, Found], rounds: int, threads: int) -> None:
@@ -227,12 +236,14 @@ def table(found: dict[str, Found]) -> str:
     lines = ["| | " + " | ".join(f"`{name}`" for name in found) + " |", "|---" * (len(found) + 1) + "|"]
 
     def row(told: str, values: Sequence[Sequence[float]], form: str) -> None:
+        if not all(values):
+            return
         cells = (f"{median(v):{form}} [{min(v):{form}}..{max(v):{form}}]" for v in values)
         lines.append(f"| {told} | {' | '.join(cells)} |")
 
     every = found.values()
     for size in SIZES:
-        row(f"{size:,} tokens: tokens/s", [one.speeds[size] for one in every], ",.0f")
+        row(f"{size:,} tokens: tokens/s", [one.speeds.get(size, []) for one in every], ",.0f")
     row("`elision compress FILE`, s", [one.command_s for one in every], ".2f")
     row("from Python, s", [one.python_s for one in every], ".2f")
     row("`elision serve` to ready, s", [one.ready_s for one in every], ".2f")
@@ -240,6 +251,8 @@ def table(found: dict[str, Found]) -> str:
         for unit in ("pss", "union", "rss"):
             values = [[getattr(memory, unit) for memory in getattr(one, kind)] for one in every]
             row(f"memory {told}, {unit}, MiB", values, ".0f")
+        unions = [[memory.union * _MIB**2 / 1e6 for memory in getattr(one, kind)] for one in every]
+        row(f"memory {told}, union, MB", unions, ".0f")
     return "\n".join(lines)
 
 
@@ -248,19 +261,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--served", action="store_true", help="only proxies: readiness and memory")
     parser.add_argument("--markdown", type=Path, help="write the report to this file, too")
     options = parser.parse_args()
     found = {name: Found() for name in METHODS}
     with tempfile.TemporaryDirectory(prefix="elision-bench-") as folder:
-        speeds(found, options.rounds, options.threads)
-        cold(found, options.rounds, Path(folder))
+        if not options.served:
+            speeds(found, options.rounds, options.threads)
+            cold(found, options.rounds, Path(folder))
         served(found, options.rounds, Path(folder))
     told = [f"- {name}: {value}" for name, value in description().items()]
     told.append(f"- load of the machine at the end, over 1, 5 and 15 minutes: {os.getloadavg()}")
     told.append(f"- median of {options.rounds} [least..most]; {options.threads} threads; rate 0.5")
     asked = ", ".join(f"{size:,}" for size in ASKED)
-    told.append(f"- memory of the proxy and its compressor together; requests: three each of {asked} tokens")
-    told.append("- pss: pages that several map count in part; union: once; rss: in each process")
+    told.append(f"- memory of all processes, MiB and MB (10^6); requests: three each of {asked} tokens")
+    told.append(
+        "- pss: pages that others share count in part; union: every page once; rss: in each process"
+    )
     report = "\n".join([*told, "", table(found)]) + "\n"
     sys.stdout.write(report)
     if options.markdown:

@@ -6,6 +6,7 @@ none of them, because only a library that was imported can have failed.
 
 import ctypes
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -13,6 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 SMALLER_FOR_S = 60.0
 """Seconds after which the whole size is tried again: memory may have been another process's."""
 
+_ARENA_MAX = -8  # malloc.h
 _CLASSES = frozenset(("OutOfMemoryError", "MemoryError"))
 # In the order: torch on CUDA and its libraries, torch on a CPU, ONNX Runtime's arenas, C++ itself.
 _WORDS = (
@@ -65,6 +67,21 @@ def trim() -> bool:
         return False
     give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return give_back is not None and bool(give_back(0))
+
+
+def one_heap() -> bool:
+    """Have all threads allocate from one heap, where the C library (glibc) would give each its own.
+
+    What one thread frees, another can then use; with a heap for each, half-empty ones add up. To be called
+    before threads are started. Large pieces are mapped by themselves in either case.
+
+    Returns: whether it is so from now on; False where the C library cannot, or the operator has said how
+        many there are to be.
+    """
+    if sys.platform != "linux" or "MALLOC_ARENA_MAX" in os.environ:
+        return False
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    return set_option is not None and bool(set_option(_ARENA_MAX, 1))
 
 
 class Portions:

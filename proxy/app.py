@@ -95,7 +95,7 @@ async def serve_here(
     Args:
         settings: everything that is set.
         policies: the teams' policies, None to pass everything through.
-        compressor: socket of a process that somebody else keeps; a nursery, or None, to keep one here if needed.
+        compressor: socket of a process that somebody else keeps; a nursery, or None, to keep one here.
         post: of this worker among several; None: it is the only one.
     """
     loop = asyncio.get_running_loop()

@@ -26,7 +26,7 @@ import msgspec
 from elision.compressors.base import Identity, Job, Method, Result, TokenCounter
 from elision.compressors.breaks import Abandoned, breaks
 from elision.compressors.errors import CompressionError, OutOfMemory
-from elision.compressors.memory import trim
+from elision.compressors.memory import one_heap, trim
 from elision.compressors.tokens import Counters, load_default
 from elision.proxy import logs
 from elision.proxy.errors import where
@@ -383,6 +383,7 @@ def serve_process(argument: str, make_engine: Callable[[WorkerOptions], JobRunne
         argument: `WorkerOptions` in JSON.
         make_engine: called once, before the socket opens.
     """
+    one_heap()
     options = msgspec.json.decode(argument, type=WorkerOptions)
     logs.configure(options.log_format, options.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -399,6 +400,7 @@ def begin_nursery() -> Nursery | None:
     """
     if not may_begin():
         return None
+    one_heap()
     counters = load_default()
 
     def be(argument: str) -> None:

@@ -1,6 +1,7 @@
 """A lack of memory is known by any library's words, and makes portions smaller for a while."""
 
 import ctypes
+import subprocess
 import sys
 
 import onnxruntime.capi.onnxruntime_pybind11_state as onnx_state
@@ -8,6 +9,32 @@ import pytest
 import torch
 
 from elision.compressors.memory import SMALLER_FOR_S, Portions, is_out_of_memory, release, suspects, trim
+
+HEAPS = """
+import sys, threading
+from pathlib import Path
+from elision.compressors.memory import one_heap
+
+told = one_heap() if sys.argv[1] == "one" else None
+here, over = threading.Barrier(5), threading.Event()
+
+def hold():
+    kept = [bytearray(50_000) for _ in range(20)]
+    here.wait()
+    over.wait()
+
+threads = [threading.Thread(target=hold) for _ in range(4)]
+for thread in threads:
+    thread.start()
+here.wait()
+# A heap of a thread's own lies in an aligned room of 64 MiB, most of which nobody may touch yet.
+rooms = 0
+for line in Path("/proc/self/maps").read_text().splitlines():
+    start, end = (int(number, 16) for number in line.split()[0].split("-"))
+    rooms += line.split()[1] == "---p" and end % (1 << 26) == 0 and 50 << 20 < end - start < 1 << 26
+print(told, rooms)
+over.set()
+"""
 
 LACKING = [
     MemoryError(),
@@ -67,3 +94,18 @@ def test_portions_are_whole_until_memory_ran_out_and_again_after_a_while() -> No
     assert portions.first("b", [5, 5, 5, 5]) == 4
     now[0] = SMALLER_FOR_S
     assert portions.first("a", [5, 5, 5, 5]) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_threads_share_one_heap_where_they_would_have_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the operator has said how many there are to be."""
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    assert [_heaps("one"), _heaps("each")] == [["True", "0"], ["None", "4"]]
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "3")
+    assert _heaps("one") == ["False", "2"]
+
+
+def _heaps(word: str) -> list[str]:
+    """Return what `one_heap` said, if it was called, and how many heaps there are beside the first."""
+    command = [sys.executable, "-c", HEAPS, word]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

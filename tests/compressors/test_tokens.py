@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
 from elision.compressors.errors import WeightsMissing
-from elision.compressors.tokens import Counters, OpenAICounter, read_ranks
+from elision.compressors.tokens import Counters, OpenAICounter, load_default, read_ranks
 from fakes.tiny_lm import save_tiny_lm
 
 # What tiktoken expects of the files that it downloads.
@@ -148,3 +148,12 @@ def test_a_million_spaces_are_counted() -> None:
     text = " " * 2_000_000 + "a"
     counter = COUNTERS.counter_for("gpt-4o")
     assert counter.count(text) == len(counter.starts(text)) > 10_000
+
+
+def test_a_counter_that_was_loaded_before_is_used() -> None:
+    """By every `Counters` that is given it, for known models and estimates."""
+    loaded = load_default()
+    for counters in (Counters(loaded=loaded), Counters(loaded=loaded)):
+        assert counters.counter_for("gpt-4o") is loaded["o200k_base"]
+        assert counters.counter_for("some-model").name == "~o200k_base"
+    assert set(loaded) == {"o200k_base"}
