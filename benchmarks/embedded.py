@@ -275,9 +275,7 @@ def main() -> int:
     told.append(f"- median of {options.rounds} [least..most]; {options.threads} threads; rate 0.5")
     asked = ", ".join(f"{size:,}" for size in ASKED)
     told.append(f"- memory of all processes, MiB and MB (10^6); requests: three each of {asked} tokens")
-    told.append(
-        "- pss: pages that others share count in part; union: every page once; rss: in each process"
-    )
+    told.append("- pss: pages that others share count in part; union: every page once; rss: in each process")
     report = "\n".join([*told, "", table(found)]) + "\n"
     sys.stdout.write(report)
     if options.markdown:

@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,10 +85,11 @@ async def _read_log(running: Served) -> None:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Return name and command line of every process below `pid`, by process id."""
+    """Return name and command line of every process below `pid`, by process id; "" where it has ended."""
     found: dict[int, str] = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        name = Path(f"/proc/{child}/comm").read_text().rstrip()
-        command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        found |= {int(child): f"{name}: {command}"} | descendants(int(child))
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            name = Path(f"/proc/{child}/comm").read_text().rstrip()
+            found |= {int(child): f"{name}: {command}" if command else ""} | descendants(int(child))
     return found

@@ -102,6 +102,35 @@ async def test_a_changed_policy_applies_without_a_restart(tmp_path: Path) -> Non
     assert b"elision_policy_refused 1.0" in metrics
 
 
+def parent(pid: int) -> int:
+    """Return the id of a process's parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def test_the_compressor_is_born_where_the_token_table_is_and_born_again(tmp_path: Path) -> None:
+    """What one process has loaded is shared by all; none of them outlives a proxy that was killed."""
+    (tmp_path / "default.yaml").write_text(POLICY)
+    async with (
+        RawUpstream(echo) as upstream,
+        served("--upstream", upstream.url, "--policies", str(tmp_path)) as running,
+        asyncio.timeout(2 * PATIENCE_S),
+    ):
+        await running.until_ready()
+        [first] = compressors(running)
+        nursery = parent(first)
+        assert parent(nursery) == running.process.pid
+        os.kill(first, signal.SIGKILL)
+        while not (others := [pid for pid in compressors(running) if pid != first]):
+            await asyncio.sleep(0.02)
+        assert [parent(pid) for pid in others] == [nursery]
+        await running.until_ready()
+        running.process.kill()
+        await running.process.wait()
+        while left := [pid for pid in (nursery, *others) if Path(f"/proc/{pid}").exists()]:
+            await asyncio.sleep(0.02)
+    assert not left
+
+
 async def test_a_hangup_reads_the_policies_again(tmp_path: Path) -> None:
     """At once, changed or not; requests go on."""
     (tmp_path / "default.yaml").write_text(POLICY)
