@@ -70,10 +70,11 @@ def _measured(rows: Sequence[Row]) -> Row:
         "turns": len(ran),
         "commit": ran[-1].get("commit", ""),
         "tokens_per_cpu_s": median(row["tokens"][0] / row["cpu"] for row in ran),
-        "peak_mib": max(row["peak_mib"] for row in ran),
-        "above_rest_mib": max(row["peak_mib"] - row["rest_mib"] for row in ran),
         "kept": after / before,
     }
+    if "peak_mib" in ran[0]:
+        line["peak_mib"] = max(row["peak_mib"] for row in ran)
+        line["above_rest_mib"] = max(row["peak_mib"] - row["rest_mib"] for row in ran)
     if ran[0].get("own"):
         line["kept_by_own_count"] = ran[0]["own"][1] / ran[0]["own"][0]
     return line
@@ -178,9 +179,14 @@ def speed_table(lines: Sequence[Row]) -> str:
         star = "" if one.get("same_run", True) else "*"
         rows.append(
             f"{named} {one['tokens_per_cpu_s']:,.0f} | {times}{star} | "
-            f"{one['peak_mib']:,.0f} | {one['above_rest_mib']:,.0f} |"
+            f"{_mib(one, 'peak_mib')} | {_mib(one, 'above_rest_mib')} |"
         )
     return "\n".join(rows)
+
+
+def _mib(one: Row, kind: str) -> str:
+    # Unknown where one process held several models.
+    return f"{one[kind]:,.0f}" if kind in one else ""
 
 
 def rate_table(lines: Sequence[Row]) -> str:
