@@ -274,7 +274,7 @@ def _spliced(settled: Settled, report: Report, policy: Policy) -> Rewrite:
     texts = settled.texts()
     body = settled.conversation.body
     quoted = None
-    if policy.recover and texts:
+    if policy.recover and texts and not body.stream:
         quoted = Quoted(tuple(text.text for text in body.texts), tuple(texts.values()), report.silent)
     spliced = splice(body, texts) if texts else body.raw
     return Rewrite(spliced, bool(texts), report, receipt=settled, quoted=quoted)
