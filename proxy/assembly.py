@@ -124,12 +124,8 @@ async def with_policies(
         stack: ends what is started.
     """
     tasks = await stack.enter_async_context(Background())
-    nursery = compressor if isinstance(compressor, Nursery) else None
-    if isinstance(compressor, str):
-        path, host = compressor, None
-    else:
-        path = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="elision-"))) / "s")
-        host = CompressorHost(settings, path, tasks, nursery)
+    nursery = None if isinstance(compressor, str) else compressor
+    path, host = _kept_where(settings, compressor, tasks, stack)
     client = CompressorClient(path, ())
     tasks.start(client.run())
 
@@ -146,11 +142,8 @@ async def with_policies(
     stack.push_async_callback(opened.store.close)
     pipeline = _pipeline(settings, opened, client, stack)
     ledger = _ledger(settings, opened, stack)
-    counters = Counters(
-        {pattern: str(path) for pattern, path in settings.tokenizers.items()},
-        settings.compressor.cache_dir,
-        nursery.counters if nursery is not None else None,
-    )
+    files = {pattern: str(path) for pattern, path in settings.tokenizers.items()}
+    counters = Counters(files, settings.compressor.cache_dir, nursery.counters if nursery else None)
     warming = Warming(counters, tuple(settings.tokenizers))
     tasks.start(warming.run())
 
@@ -172,6 +165,16 @@ async def with_policies(
     return PolicyParts(
         rewriter, compress, readiness, live, watch, opened.figures, pipeline.figures, playground
     )
+
+
+def _kept_where(
+    settings: Settings, compressor: str | Nursery | None, tasks: Background, stack: AsyncExitStack
+) -> tuple[str, CompressorHost | None]:
+    """Return the socket of the compressor process, and who keeps it if that is to be done here."""
+    if isinstance(compressor, str):
+        return compressor, None
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="elision-"))) / "s"
+    return str(path), CompressorHost(settings, str(path), tasks, compressor)
 
 
 def _pipeline(

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 from elision.compressors.base import TokenCounter
 from elision.compressors.memory import trim
@@ -148,7 +149,9 @@ class Nursery:
         return int(told), handles[0] if handles else None
 
     def close(self) -> None:
-        """End it; who was born there lives on until the end of its standard input."""
+        """End it, once; who was born there lives on until the end of its standard input."""
+        if self._control.fileno() < 0:
+            return  # its id may be another's by now
         self._control.close()
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
@@ -188,11 +191,8 @@ def begin(be: Callable[[str], object], counters: Mapping[str, TokenCounter]) -> 
         theirs.close()
         return None
     if not pid:
-        try:
-            ours.close()
-            tend(theirs, be)
-        finally:
-            os._exit(1)
+        ours.close()
+        _end_after(lambda: tend(theirs, be))
     theirs.close()
     return Nursery(ours, pid, counters)
 
@@ -241,7 +241,7 @@ class _Nurse:
             os.close(stdin)
             return
         if not pid:
-            self._live(argument, stdin, line)
+            _end_after(lambda: self._live(argument, stdin, line))
         os.close(stdin)
         handle = os.pidfd_open(pid)
         self._born[handle] = (pid, line)
@@ -249,23 +249,17 @@ class _Nurse:
         _tell(line, pid, handle)
 
     def _live(self, argument: str, stdin: int, line: sockets.socket) -> None:
-        """Be the process that was born, without what is the nursery's; never returns."""
-        try:
-            os.dup2(stdin, 0)
-            os.close(stdin)
-            line.close()
-            self._control.close()
-            for handle, (_, other) in self._born.items():
-                os.close(handle)
-                other.close()
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            _be_called(_NAME_OF_BORN)
-            self._be(argument)
-            os._exit(0)
-        except BaseException:  # noqa: BLE001  what came before must not be gone back to, whatever it is
-            sys.excepthook(*sys.exc_info())
-        finally:
-            os._exit(1)
+        """Be the process that was born, without what is the nursery's."""
+        os.dup2(stdin, 0)
+        os.close(stdin)
+        line.close()
+        self._control.close()
+        for handle, (_, other) in self._born.items():
+            os.close(handle)
+            other.close()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _be_called(_NAME_OF_BORN)
+        self._be(argument)
 
     def _tell_end(self, handle: int) -> None:
         pid, line = self._born.pop(handle)
@@ -274,6 +268,17 @@ class _Nurse:
         _, status = os.waitpid(pid, 0)
         _tell(line, os.waitstatus_to_exitcode(status))
         line.close()
+
+
+def _end_after(work: Callable[[], object]) -> NoReturn:
+    """Do what a forked process is for, and end it: with what was under way its parent goes on."""
+    try:
+        work()
+        os._exit(0)
+    except BaseException:  # noqa: BLE001  whatever it is, nobody above may catch it
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
 
 
 def _tell(line: sockets.socket, number: int, *handles: int) -> None:
