@@ -245,14 +245,16 @@ def _compressed(text: str, method: "Method", target: "Target", settings: "Settin
     return outcome
 
 
-def _show_outcome(text: str, outcome: "Outcome", *, show: bool, as_json: bool) -> None:
-    shown = outcome.text
-    if as_json or show:
-        from elision.proxy import terminal
+def _in_full(text: str, outcome: "Outcome", *, as_json: bool) -> str:
+    from elision.proxy import terminal
+
     if as_json:
-        shown = json.dumps(terminal.outcome_row(outcome), ensure_ascii=False, indent=2) + "\n"
-    elif show and outcome.kept:
-        shown = terminal.struck(text, outcome.kept, ansi=sys.stdout.isatty())
+        return json.dumps(terminal.outcome_row(outcome), ensure_ascii=False, indent=2) + "\n"
+    return terminal.struck(text, outcome.kept, ansi=sys.stdout.isatty()) if outcome.kept else outcome.text
+
+
+def _show_outcome(text: str, outcome: "Outcome", *, show: bool, as_json: bool) -> None:
+    shown = _in_full(text, outcome, as_json=as_json) if as_json or show else outcome.text
     # Bytes, because a text's own line ends must come out as they went in.
     sys.stdout.buffer.write(shown.encode())
     sys.stdout.buffer.flush()

@@ -46,7 +46,7 @@ def test_scores_equal_the_plain_computation(lm: CausalLM, level: Level | Grain, 
     expected = {
         Agg.SUM: sums,
         Agg.MEAN: sums / [sum(w for _, w in unit) for unit in shares],
-        Agg.MAX: [max(s / w for s, w in unit) for unit in shares],
+        Agg.MAX: np.array([max(s / w for s, w in unit) for unit in shares]),
     }
     np.testing.assert_allclose(units.importance, expected[agg], rtol=1e-4)
 
