@@ -246,7 +246,7 @@ def test_it_is_a_method_of_the_engine(tmp_path: Path) -> None:
 @pytest.mark.parametrize("budget", ["+1234567", "*1000000", "*0.000001", "/123456.789"])
 def test_a_budget_of_any_size_is_read_as_it_was_written(lm: CausalLM, budget: str) -> None:
     """Not rounded, nor written so that nobody can read it again when a text comes."""
-    told = {
+    told: dict[str, OptionValue] = {
         "level": "word",
         "iterative_size": 200,
         "kv": "exact",

@@ -61,7 +61,7 @@ def test_a_target_below_what_is_protected_is_told_with_its_classes() -> None:
     """In tokens, the largest classes first; a target that can be met is not mentioned."""
     rule = Rule("all", When(), Use("any", tokens=100))
     shown = planned(Policy("team", "abc", Mode.ENFORCE, 2.0, (rule,)))
-    shares = {None: 150, ("numbers",): 120, ("negations",): 30}
+    shares: dict[tuple[str, ...] | None, int] = {None: 150, ("numbers",): 120, ("negations",): 30}
     senses = replace(shown.senses, protected=lambda text, classes: shares.get(classes, 0))
     [note] = notes_of(replace(shown, senses=senses))
     assert note.startswith("/messages/1/content: about 150 of 720 tokens are protected")
