@@ -44,6 +44,7 @@ class PrefixRow:
     minimum: Tokens = 0
     ttl_s: Seconds = 300.0
     granule: Granule = 1
+    whole_messages: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class PrefixEntry:
     minimum: Tokens | None = None
     ttl_s: Seconds | None = None
     granule: Granule | None = None
+    whole_messages: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +132,5 @@ def _laid_over(row: PrefixRow, entry: PrefixEntry) -> PrefixRow:
         minimum=row.minimum if entry.minimum is None else entry.minimum,
         ttl_s=row.ttl_s if entry.ttl_s is None else entry.ttl_s,
         granule=row.granule if entry.granule is None else entry.granule,
+        whole_messages=row.whole_messages if entry.whole_messages is None else entry.whole_messages,
     )

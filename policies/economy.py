@@ -260,9 +260,13 @@ def aimed(before: int, after: int, outlook: Outlook) -> Verdict:
     """
     if not at_cliff(before, after, outlook):
         return _clear(before, after, outlook)
-    aim = ceil(outlook.terms.minimum * (1 + AIM)) + outlook.doubt
-    totals = [after, *_crossings(aim, after, before, outlook)]
+    totals = [after, *_crossings(aim_of(outlook), after, before, outlook)]
     return _ruled(before, after, _cheapest(totals, before, outlook), outlook)
+
+
+def aim_of(outlook: Outlook) -> int:
+    """Return the tokens, by our count, to which a prompt is brought that is to stay above the minimum."""
+    return ceil(outlook.terms.minimum * (1 + AIM)) + outlook.doubt
 
 
 def raised(targets: Sequence[int], sizes: Sequence[int], extra: int) -> tuple[int, ...]:

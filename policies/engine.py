@@ -67,7 +67,7 @@ def make_plan(policy: Policy, segments: Sequence[Segment], facts: Facts, senses:
     decisions = tuple(
         judge.decide(segment, question) for segment, question in zip(segments, asked, strict=True)
     )
-    budget = _wished_budget(policy.budget, wish.rate)
+    budget = budget_of(policy, facts)
     if budget is not None:
         shared = apply_budget(decisions, budget, facts, senses)
         decisions, notes = tuple(shared.decisions), (*notes, *shared.notes)
@@ -116,6 +116,12 @@ def _granted(wish: Wish, permissions: Permissions) -> tuple[Wish, tuple[str, ...
         least = f"this policy allows no less than {permissions.min_rate:g}"
         notes.append(f"x-elision-rate: {left.rate:g} is not allowed, {least}")
     return replace(left, rate=at_least(left.rate, permissions.min_rate)), tuple(notes)
+
+
+def budget_of(policy: Policy, facts: Facts) -> Budget | None:
+    """Return the budget that a request is planned by: the policy's, at the rate that is wished."""
+    wish, _ = _granted(facts.wish, policy.permissions)
+    return _wished_budget(policy.budget, wish.rate)
 
 
 def _wished_budget(budget: Budget | None, rate: float | None) -> Budget | None:

@@ -327,6 +327,7 @@ class PrefixTerms:
             one costs the whole prefix.)
         granule: hits come in steps of so many tokens.
         source: where this was read, for explanations.
+        whole_messages: only whole messages, and parts that the client marks, are found again.
     """
 
     read: float = 1.0
@@ -335,6 +336,7 @@ class PrefixTerms:
     ttl_s: float = 300.0
     granule: int = 1
     source: str = ""
+    whole_messages: bool = False
 
 
 @dataclass(frozen=True, slots=True)

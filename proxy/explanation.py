@@ -12,6 +12,7 @@ from elision.policies.engine import Miss, misses
 from elision.policies.model import Decision
 from elision.proxy.planner import Planned
 from elision.proxy.prefix_guard import foreseen
+from elision.proxy.steady_heads import foreseen_head
 from elision.proxy.wishes import MALFORMED
 
 Row = dict[str, object]
@@ -39,7 +40,7 @@ def plan_row(planned: Planned, turns: int | None = None) -> Row:
         "endpoint": planned.facts.endpoint.value,
         "encoding": planned.encoding,
         "notes": notes_of(planned),
-        "prefix": _prefix_row(foreseen(planned, turns)),
+        "prefix": _prefix_row(foreseen(planned, turns), foreseen_head(planned)),
         "segments": [_segment_row(planned, told) for told in explained(planned)],
     }
 
@@ -95,11 +96,16 @@ def _unmet(planned: Planned) -> Iterator[str]:
 
 def prefix_words(planned: Planned, turns: int | None = None) -> str:
     """Say in a sentence what becomes of a prompt that the provider may cache."""
-    verdict = foreseen(planned, turns)
-    return f"{FIRST}: {verdict.sentence} (prices: {verdict.outlook.terms.source or 'none known'})"
+    verdict, head = foreseen(planned, turns), foreseen_head(planned)
+    told = f"{FIRST}: {verdict.sentence}"
+    if head is not None:
+        told += (
+            f"; if other requests began with the same {head[0]} tokens, {head[1]} of them, whatever is asked"
+        )
+    return f"{told} (prices: {verdict.outlook.terms.source or 'none known'})"
 
 
-def _prefix_row(verdict: Verdict) -> Row:
+def _prefix_row(verdict: Verdict, head: tuple[int, int] | None) -> Row:
     terms = verdict.outlook.terms
     return {
         "taken_as": FIRST,
@@ -111,6 +117,7 @@ def _prefix_row(verdict: Verdict) -> Row:
             "after": float(verdict.bill_after),
             "sent": float(verdict.bill_sent),
         },
+        "shared_head": None if head is None else {"before": head[0], "after": head[1]},
         "expected_turns": verdict.outlook.turns,
         "terms": {
             "read": terms.read,
@@ -118,6 +125,7 @@ def _prefix_row(verdict: Verdict) -> Row:
             "minimum": terms.minimum,
             "ttl_s": terms.ttl_s,
             "granule": terms.granule,
+            "whole_messages": terms.whole_messages,
             "source": terms.source,
         },
     }

@@ -40,6 +40,7 @@ _LINEAGE_BYTES = 8
 _STEP = "#"
 """In the name of a lineage, between a policy's label and what began it within a conversation."""
 _NOTHING: Mapping[int, str] = MappingProxyType({})
+_NOTED: Mapping[bytes, bytes] = MappingProxyType({})
 PATIENCE_S = 1.0
 _LEAST_PATIENCE_S = 0.05
 """What was sent before is worth some waiting, even for a request that is late already."""
@@ -301,12 +302,15 @@ class Ledger:
             return recalled
         return self.stepped(recalled, 0, {})
 
-    def settle(self, recalled: Recalled, made: Mapping[int, Made]) -> "Settled":
+    def settle(
+        self, recalled: Recalled, made: Mapping[int, Made], noted: Mapping[bytes, bytes] = _NOTED
+    ) -> "Settled":
         """Return what is sent, in one step with which it is known to all other requests of this process.
 
         Args:
             made: for messages that are not known. Where another request of the conversation was
                 quicker, its word counts.
+            noted: values to be kept besides.
         """
         conversation, minutes = recalled.conversation, _minutes()
         lineage_key = conversation.lineage_key(len(conversation)) if len(conversation) else b""
@@ -334,9 +338,10 @@ class Ledger:
                 sent[index] = Known(read.entry, _placed(starts[index], read.texts))
                 value = written[named[index]] = pack(read.entry)
                 self._reader.remember(named[index], value, read)
-        for key, value in written.items():
+        for key, value in (*written.items(), *noted.items()):
             self._memory.put(key, value, self._ttl_s)
-        return Settled(self, conversation, lineage, sent, frozenset(new), written, recalled.stale)
+        stale = {**recalled.stale, **noted}
+        return Settled(self, conversation, lineage, sent, frozenset(new), written, stale)
 
     def write(self, items: Mapping[bytes, bytes], *, only_new: bool) -> None:
         """Keep values, in the background."""

@@ -97,7 +97,8 @@ class Knowledge:
     def prefix_terms(self, model: str, upstream: str) -> PrefixTerms:
         """Return how a model's upstream bills a prefix that it has seen before."""
         row = self.prefixes.of(model, upstream)
-        return PrefixTerms(row.read, row.write, row.minimum, row.ttl_s, row.granule, row.source)
+        told = row.read, row.write, row.minimum, row.ttl_s, row.granule, row.source, row.whole_messages
+        return PrefixTerms(*told)
 
 
 def packaged_knowledge(

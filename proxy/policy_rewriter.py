@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Protocol, TypeVar
 
@@ -33,10 +34,12 @@ from elision.proxy.prefix_guard import PrefixGuard, given_back_words, sent_token
 from elision.proxy.recovered import Quoted
 from elision.proxy.reports import report_of, report_unread, report_with, report_without_plan
 from elision.proxy.rewriter import Ask, Rewrite
+from elision.proxy.shared_heads import Head, heads_of
+from elision.proxy.steady_heads import Sharing, Steady
 from elision.proxy.wishes import permitted, wish_of
 
 T = TypeVar("T")
-_Look = tuple[Planned | None, Conversation | None]
+_Look = tuple[Planned | None, Conversation | None, Sequence[Head]]
 
 _PLANNED_ON_LOOP_BYTES = 8 * 1024
 _SILENT = Made({}, Figures())
@@ -134,7 +137,7 @@ class PolicyRewriter:
 
     async def _rewritten(self, body: bytes, ask: Ask) -> Rewrite:
         started = time.monotonic()
-        planned, conversation = await self._looked(body, ask)
+        planned, conversation, heads = await self._looked(body, ask)
         if planned is None:
             return Rewrite(body, False, Report(team=ask.team))
         if planned.explain:
@@ -143,53 +146,77 @@ class PolicyRewriter:
             return Rewrite(body, False, report, answer=shown)
         if conversation is None:
             return await self._audited(planned, started)
-        recalled = await self._recalled(planned, conversation, ask.team, started)
-        return await self._enforced(planned, recalled, ask.team, started)
+        recalled = await self._recalled(planned, conversation, heads, started)
+        return await self._enforced(planned, recalled, heads, started)
 
     async def _recalled(
-        self, planned: Planned, conversation: Conversation, team: str, started: float
+        self, planned: Planned, conversation: Conversation, heads: Sequence[Head], started: float
     ) -> Recalled:
         """Return what was sent before, and what is known of the texts that are likely to be new."""
         current = last_answer(conversation.body.messages)
         hoped = [decision for decision in planned.plan.decisions if decision.segment.message >= current]
-        wanted = self._pipeline.wanted(hoped, planned.facts.model, team)
+        wanted = self._pipeline.wanted(hoped, planned.facts.model, planned.team)
+        wanted += (key for head in heads for key in head.keys)
         left_s = planned.plan.deadline_s - (time.monotonic() - started)
         return await self._ledger.recall(conversation, wanted, left_s)
 
-    async def _enforced(self, planned: Planned, recalled: Recalled, team: str, started: float) -> Rewrite:
+    async def _enforced(
+        self, planned: Planned, recalled: Recalled, heads: Sequence[Head], started: float
+    ) -> Rewrite:
         """Send again what was sent before, and carry out the plan for the rest."""
+        team = planned.team
         unknown, new = self._unknown(planned, recalled)
         kept = [decision for decision in planned.plan.decisions if decision.segment.message in unknown]
-        decided = [decision for decision in planned.plan.decisions if decision.segment.message in new]
         guard, step = PrefixGuard.of(planned, sent_tokens(recalled)), step_of(planned, recalled)
         if self._frozen is not None:
             guard, step = replace(guard, is_off=True), Step(planned, recalled)
         if back := guard.given_back(recalled):
             recalled = self._ledger.stepped(recalled, recalled.stepped_turns, back)
             guard, step = replace(guard, sent=sent_tokens(recalled)), Step(planned, recalled)
-        aim = guard.aim(decided)
+        sharing = Sharing(planned, heads, recalled, new, time.time(), partial(self._asks, planned))
+        steady = await self._steady(sharing, planned.plan.deadline_s - (time.monotonic() - started))
+        aim = guard.aim(steady.decisions)
         tail = replace(planned.plan, decisions=(*aim.decisions, *step.decisions))
         fates = await self._fates(tail, planned.facts.model, team, started, recalled.others)
         held = guard.hold(aim, fates)
         made = dict.fromkeys(unknown | new, _SILENT)
-        made |= made_of(planned.plan, [*left_alone(kept), *held.decisions], held.fates)
+        made |= made_of(planned.plan, [*left_alone(kept), *held.decisions], (*held.fates, *steady.fates))
         taken = step.judge(made, fates)
         if taken.made:
             recalled = self._ledger.stepped(recalled, taken.turns, taken.made)
         recalled = self._ledger.apart(recalled, unknown | _of_the_moment(fates))
-        settled = self._ledger.settle(recalled, made)
+        settled = self._ledger.settle(recalled, made, sharing.noted(steady, held))
         report = report_with(planned, recalled, settled, unknown, fates)
-        words = (*given_back_words(back), *held.words, *taken.words)
+        words = (*given_back_words(back), *steady.words, *held.words, *taken.words)
         changed = bool(back or taken.made)
         alike = self._beginnings.end(planned, settled)
         told = replace(report, prefix=(*report.prefix, *words), stepped=changed, alike=alike)
         return _spliced(settled, told, planned.policy)
 
+    async def _steady(self, sharing: Sharing, left_s: float) -> Steady:
+        """Return what is decided about new messages; in a thread where much is to be planned anew."""
+        if not sharing.is_known or len(sharing.planned.body.raw) <= _PLANNED_ON_LOOP_BYTES:
+            return sharing.decided()
+        async with asyncio.timeout(left_s):
+            return await asyncio.to_thread(sharing.decided)
+
+    def _asks(self, planned: Planned, decision: Decision) -> bool:
+        """Return whether what a decision makes of its text depends on what is asked."""
+        unasked = replace(decision, question="")
+        told = (planned.facts.model, planned.team)
+        return self._pipeline.wanted([decision], *told) != self._pipeline.wanted([unasked], *told)
+
     async def _audited(self, planned: Planned, started: float) -> Rewrite:
         """Carry out a plan without sending more of it than that our tags are taken out."""
         plan = planned.plan
-        fates = await self._fates(plan, planned.facts.model, planned.team, started, {})
-        made = made_of(plan, plan.decisions, fates)
+        # What would be taken back for the provider's minimum is not to be told as saved.
+        guard = PrefixGuard.of(replace(planned, plan=replace(plan, mode=Mode.ENFORCE)), {})
+        guard = replace(guard, is_off=guard.is_off or self._frozen is not None)
+        aim = guard.aim(plan.decisions)
+        tail = replace(plan, decisions=aim.decisions)
+        fates = await self._fates(tail, planned.facts.model, planned.team, started, {})
+        held = guard.hold(aim, fates)
+        made = made_of(plan, held.decisions, held.fates)
         texts = {place: sent.text for told in made.values() for place, sent in told.sent.items()}
         return Rewrite(splice(planned.body, texts), bool(texts), report_of(planned, made.values(), fates))
 
@@ -232,7 +259,7 @@ class PolicyRewriter:
         """Parse and plan; larger bodies in a thread, which is left behind at the deadline, and ends soon."""
         policy = self._planner.policy(ask.team)
         if policy is None:
-            return None, None
+            return None, None, ()
         if len(body) <= _PLANNED_ON_LOOP_BYTES:
             return self._look(body, ask)
         async with asyncio.timeout(policy.deadline_s):
@@ -240,14 +267,15 @@ class PolicyRewriter:
             return await asyncio.to_thread(self._look, body, ask, until)
 
     def _look(self, body: bytes, ask: Ask, until: float = inf) -> _Look:
-        """Return the plan, and the conversation if it is carried out; None for what there is not."""
+        """Return the plan; if it is carried out, the conversation and what may begin as others do."""
         endpoint = endpoint_of(ask.method, ask.path)
         if endpoint is None:
-            return None, None
+            return None, None, ()
         planned = self._planner.plan(parse(body, endpoint), ask, until=until)
         if planned is None or planned.explain or planned.plan.mode is not Mode.ENFORCE:
-            return planned, None
-        return planned, self._conversation(planned.body, ask, planned.policy)
+            return planned, None, ()
+        conversation = self._conversation(planned.body, ask, planned.policy)
+        return planned, conversation, heads_of(planned, conversation) if self._frozen is None else ()
 
     def _read(self, body: bytes, ask: Ask, policy: Policy) -> Conversation:
         endpoint = endpoint_of(ask.method, ask.path)

@@ -77,7 +77,7 @@ class PrefixGuard:
         turn must not depend on the others, lest a lost ledger changes it. A prompt of which the provider
         keeps the beginning (`previous_response_id`) is larger than what is seen of it.
         """
-        return cls(planned, sent, _is_unwanted(planned) or is_cached(sum(sent.values()), planned.terms))
+        return cls(planned, sent, is_unwanted(planned) or is_cached(sum(sent.values()), planned.terms))
 
     def given_back(self, recalled: Recalled) -> dict[int, Made]:
         """Return the messages that go out as the client has them from now on, though they were shortened.
@@ -120,7 +120,7 @@ class PrefixGuard:
         )
 
 
-def _is_unwanted(planned: Planned) -> bool:
+def is_unwanted(planned: Planned) -> bool:
     """Whether a policy wants no prompt held, or a request's is not all that there is of it."""
     history = planned.policy.history
     return history.compress_unknown or not history.expected_turns or bool(planned.body.thread)
@@ -204,7 +204,7 @@ def foreseen(planned: Planned, turns: int | None = None) -> Verdict:
     counts as leaving all. Where no prompt is held, no further turn counts.
     """
     before = prompt_tokens(planned, {})
-    if turns is None and _is_unwanted(planned):
+    if turns is None and is_unwanted(planned):
         turns = 0
     is_enforced = planned.plan.mode is Mode.ENFORCE
     done = [d for d in planned.plan.decisions if not is_enforced or _enforced(planned, d)]

@@ -35,6 +35,7 @@ class Kind(bytes, Enum):
     MESSAGE = b"m"
     LINEAGE = b"l"
     LEASE = b"x"
+    HEAD = b"h"
     CLEARED = b"c"
     """Written when a scope was cleared, so that workers forget what their own memory holds of it."""
 

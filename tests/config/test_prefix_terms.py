@@ -61,6 +61,15 @@ def test_what_nobody_knows_is_billed_by_the_careful_guess() -> None:
     assert guess.ttl_s == max(row.ttl_s for row in TABLE.rows)
 
 
+@pytest.mark.parametrize(("model", "whole"), [("gpt-5", False), ("gpt-5.6", True), ("claude-sonnet-5", True)])
+def test_it_is_known_who_keeps_whole_messages_only(model: str, whole: bool) -> None:
+    """What nobody knows may keep anything; an operator may say otherwise."""
+    assert TABLE.of(model).whole_messages is whole
+    assert not TABLE.of("my-own").whole_messages
+    table = load_prefix_terms((PrefixEntry(("*",), whole_messages=not whole),))
+    assert table.of(model).whole_messages is not whole
+
+
 def test_an_operator_knows_better() -> None:
     """By model and upstream; what is not said stays as it was, and the source tells of both."""
     table = load_prefix_terms(

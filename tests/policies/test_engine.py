@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elision.policies.conditions import Subject, conditions_of, mismatch
-from elision.policies.engine import make_plan, misses
+from elision.policies.engine import budget_of, make_plan, misses
 from elision.policies.model import (
     Budget,
     Decision,
@@ -123,6 +123,15 @@ def test_a_wished_rate_goes_before_rules_and_budget_but_not_under_the_least_allo
         rules = replace(open_rule, budget=budget)
         [decision] = plan(rules, segment(), wish=Wish(rate=0.25)).decisions
         assert decision.use.tokens == 250
+
+
+def test_a_request_is_planned_by_the_policys_budget_at_the_rate_that_is_wished() -> None:
+    """As far as the policy permits; without a budget there is none."""
+    rules = replace(policy(), budget=Budget(tokens=100), permissions=replace(ALL, min_rate=0.2))
+    assert budget_of(rules, Facts()) == rules.budget
+    assert budget_of(rules, Facts(wish=Wish(rate=0.1))) == Budget(rate=0.2)
+    assert budget_of(replace(rules, permissions=Permissions()), Facts(wish=Wish(rate=0.1))) == rules.budget
+    assert budget_of(policy(), Facts()) is None
 
 
 def test_the_budget_shares_out_what_rules_leave_open_and_its_notes_are_told() -> None:

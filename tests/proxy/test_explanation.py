@@ -45,9 +45,11 @@ def test_a_plan_tells_what_the_providers_prices_make_of_it() -> None:
     assert prefix["tokens"] == {"before": 738, "after": 378, "sent": 576}
     assert prefix["bill"] == {"before": 1291.5, "after": 2268.0, "sent": 1008.0}
     assert prefix["terms"]["source"] == "a page"
+    assert prefix["shared_head"] == {"before": 2 + 720 + 4, "after": 2 + 720 + 4}
     assert json.loads(json.dumps(plan_row(shown, 0)))["prefix"]["ruling"] == "below_minimum"
     words = prefix_words(shown, 1)
     assert words.startswith("taken as a conversation's first request: 738 tokens would become 378")
+    assert "; if other requests began with the same 726 tokens, " in words
     assert words.endswith("(prices: a page)")
     assert prefix_words(replace(shown, terms=PrefixTerms())).endswith("(prices: none known)")
 

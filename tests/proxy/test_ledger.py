@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from elision.policies.model import Endpoint
+from elision.proxy import values
 from elision.proxy.bodies import parse
 from elision.proxy.edit_script import pieces_between
 from elision.proxy.ledger import Conversation, Ledger, Made, Settled
 from elision.proxy.ledger_chain import Origin
 from elision.proxy.ledger_entries import Figures, Lineage, Sent, pack, unpack_lineage
-from elision.proxy.store import Kind, MemoryStore
+from elision.proxy.store import Kind, MemoryStore, make_key, scope_of
 from elision.proxy.store_tiers import Tiers
 from fakes.shared_level import SharedLevel
 
@@ -96,6 +97,22 @@ async def test_of_requests_at_once_the_first_to_be_settled_counts() -> None:
     other = world.ledger.settle(second, {0: changed(conversation, 0, "long")})
     assert mine.texts() == other.texts() == {0: "story"}
     assert (mine.new, other.new) == ({0}, set())
+
+
+async def test_what_is_noted_besides_is_kept_at_once_and_written_over_what_was_there() -> None:
+    """Another request of the process finds it before it is written."""
+    shared, key = SharedLevel(), make_key(scope_of("t"), Kind.HEAD, bytes(16))
+    world = World(shared=shared)
+    recalled = await world.ledger.recall(world.conversation([ASKED]), [key])
+    assert recalled.others == {key: None}
+    for value in map(values.pack, (b"one", b"two")):
+        settled = world.ledger.settle(recalled, {}, {key: value})
+        assert (await world.ledger.recall(recalled.conversation, [key])).others == {key: value}
+        settled.sent()
+        await world.ledger.close()
+    other = World(shared=shared)
+    found = await other.ledger.recall(other.conversation([ASKED]), [key])
+    assert found.others == {key: values.pack(b"two")}
 
 
 async def test_a_policy_that_changes_meanwhile_changes_nothing_of_requests_at_once() -> None:

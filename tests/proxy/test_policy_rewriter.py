@@ -9,11 +9,12 @@ from math import inf
 
 import pytest
 
-from elision.policies.model import History, Kind, Mode, Policy, Rule, Use, When
+from elision.config.prefix_terms import PrefixEntry
+from elision.policies.model import Budget, History, Kind, Mode, Policy, Rule, Use, When
 from elision.proxy.bodies import Body
 from elision.proxy.ledger import Ledger
 from elision.proxy.pipeline import Pipeline
-from elision.proxy.planner import Planned, Planner
+from elision.proxy.planner import Planned, Planner, packaged_knowledge
 from elision.proxy.policy_rewriter import PolicyRewriter
 from elision.proxy.rewriter import Ask, Rewrite
 from elision.proxy.store import MemoryStore
@@ -354,3 +355,63 @@ async def test_what_the_provider_keeps_is_no_part_of_what_goes_on_from_it() -> N
 
     prefixes = [(await sent(response)).report.prefix for response in ("r1", "r1", "r2")]
     assert prefixes == [("replayed=0", "new=2"), ("replayed=2", "new=0"), ("replayed=1", "new=1")]
+
+
+class Known:
+    """A cache that finds beginnings, and a budget that leaves out what the question has least to do with."""
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+
+    def for_team(self, team: str) -> Policy:
+        rule = Rule("documents", When(segment=(Kind.CONTEXT,)), Use("halve"))
+        return Policy("rag", "1", self._mode, 2.0, (rule,), Budget(rate=0.5, slope=0.3))
+
+
+def with_prices(mode: Mode, minimum: int) -> PolicyRewriter:
+    """Return a rewriter of requests to a model whose beginnings are billed at a tenth."""
+    known = packaged_knowledge(prefix_terms=[PrefixEntry(("*",), read=0.1, write=1, minimum=minimum)])
+    planner = Planner(Known(mode), lambda model: Words(), known)
+    return PolicyRewriter(planner, Pipeline(MemoryStore(1 << 20), Halving()), ledger())
+
+
+def about(question: str, times: int = 90) -> bytes:
+    """Return a request with two documents before a question."""
+    mill, weir = "The mill stood by the river. " * times, "The weir was of stone and old. " * times
+    found = f"<document>\n{mill}\n</document>\n<document>\n{weir}\n</document>"
+    message = {"role": "user", "content": f"{found}\n\nQuestion: {question}"}
+    return json.dumps({"model": "m", "messages": [message]}).encode()
+
+
+def before_question(done: Rewrite) -> str:
+    """Return what goes out before the question."""
+    text: str = json.loads(done.body)["messages"][0]["content"]
+    return text.partition("Question:")[0]
+
+
+@pytest.mark.parametrize("times", [90, 200])
+async def test_documents_that_come_again_are_the_same_bytes_before_every_question(times: int) -> None:
+    """From the second time on, large or not, and the header says so; before, the question ranks them."""
+    one = with_prices(Mode.ENFORCE, 64)
+    asked = ["Who owned the mill?", "Was the weir of stone?", "When, and by whom, was the mill sold?"]
+    done = []
+    for question in asked:
+        done.append(await one.rewrite(about(question, times), ASK))
+        receipt = done[-1].receipt
+        assert receipt is not None
+        receipt.sent()
+    heads = [[word for word in each.report.prefix if word.startswith("head=")] for each in done]
+    assert heads[0] == []
+    assert heads[1] == heads[2]
+    assert heads[1][0].startswith("head=steady,tokens=")
+    assert before_question(done[0]) != before_question(done[1]) == before_question(done[2])
+
+
+async def test_audit_tells_no_saving_that_the_providers_minimum_would_take_back() -> None:
+    """What is reported is what enforcing would save."""
+    audited = await with_prices(Mode.AUDIT, 900).rewrite(about("Who owned the mill?"), ASK)
+    enforced = await with_prices(Mode.ENFORCE, 900).rewrite(about("Who owned the mill?"), ASK)
+    free = await with_prices(Mode.AUDIT, 64).rewrite(about("Who owned the mill?"), ASK)
+    assert free.report.tokens_only_audited > audited.report.tokens_only_audited
+    assert audited.report.tokens_only_audited >= enforced.report.tokens_saved
+    assert audited.body == about("Who owned the mill?")
