@@ -136,7 +136,10 @@ def quotation(sent: str) -> str:
 
 
 def request(case: str) -> bytes:
-    asked: dict[str, object] = {"model": case, "messages": [{"role": "user", "content": f"{DOCUMENT}\n\nWhat of the mill?"}]}
+    asked: dict[str, object] = {
+        "model": case,
+        "messages": [{"role": "user", "content": f"{DOCUMENT}\n\nWhat of the mill?"}],
+    }
     if "stream" in case:
         asked["stream"] = True
     headers = [("Content-Type", "application/json"), ("Connection", "close")]
