@@ -124,7 +124,7 @@ def requests_of(choices: Sequence[tuple[Sequence[int], int]]) -> Talk:
     return separate("drawn", author, contents)
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.permutations(range(4)).map(lambda order: order[:3]), st.sampled_from([0, 40, 150])),

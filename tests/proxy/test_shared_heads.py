@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elision.policies.model import Budget, Decision, Endpoint, History, Mode, Policy, PrefixTerms, Use, When
@@ -45,6 +45,7 @@ def head(plan: Planned, today: str = "team@abc") -> Head:
 LINES = st.text(alphabet="ab .\n", max_size=3000)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LINES, LINES, LINES)
 def test_units_are_cut_alike_whatever_follows_them(begins: str, one: str, other: str) -> None:
     """But for the last ones, which end where the text parts."""
@@ -52,6 +53,7 @@ def test_units_are_cut_alike_whatever_follows_them(begins: str, one: str, other:
     assert [end for end in first if end < len(begins)] == [end for end in second if end < len(begins)]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LINES, st.integers(0, 100_000))
 def test_units_make_up_the_text(text: str, before: int) -> None:
     """Each is some text, in order, to the end."""
