@@ -22,6 +22,8 @@ from fakes.nurseries import COMMAND, nursery
 from fakes.tiny_lm import save_tiny_lm
 
 HALVE = Method("halve")
+PATIENCE_S = 200.0
+"""What a process may take for anything at all on a busy machine."""
 
 
 def job(text: str) -> Job:
@@ -43,7 +45,7 @@ async def compressor(
     tmp_path: Path,
     *methods: Method,
     stuck_after_s: float = 60.0,
-    ping_timeout_s: float = 15.0,
+    ping_timeout_s: float = PATIENCE_S,
     queue_limit: int = 2,
     born: Nursery | None = None,
 ) -> AsyncIterator[tuple[CompressorClient, CompressorKeeper]]:
@@ -95,7 +97,7 @@ async def heard(folder: Path) -> None:
 
 async def until_ready(client: CompressorClient) -> None:
     """Wait for weights too: on a busy machine torch alone takes half a minute to import."""
-    async with asyncio.timeout(200):
+    async with asyncio.timeout(PATIENCE_S):
         while not client.ready:
             await asyncio.sleep(0.01)
 
@@ -294,7 +296,7 @@ async def test_64_requests_at_once_give_what_each_gives_alone(tmp_path: Path, is
     random = Random(64)
     jobs = [Job(prose(random), method, Target(rate=random.choice((0.3, 0.5, 0.8)))) for _ in range(64)]
     options = WorkerOptions(socket=str(tmp_path / "s"))
-    keeper = CompressorKeeper(options, command=CURRENT if is_real else COMMAND)
+    keeper = CompressorKeeper(options, command=CURRENT if is_real else COMMAND, ping_timeout_s=PATIENCE_S)
     client = CompressorClient(options.socket, (method,))
     async with asyncio.TaskGroup() as tasks:
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
@@ -345,7 +347,8 @@ async def test_a_short_request_passes_a_long_text_in_its_breaks(tmp_path: Path) 
     long = Job(" ".join(prose(random) for _ in range(1500)), method, Target(rate=0.5))
     short = Job(prose(random), method, Target(rate=0.5))
     options = WorkerOptions(socket=str(tmp_path / "s"))
-    keeper, client = CompressorKeeper(options), CompressorClient(options.socket, (method,))
+    keeper = CompressorKeeper(options, ping_timeout_s=PATIENCE_S)
+    client = CompressorClient(options.socket, (method,))
     async with asyncio.TaskGroup() as tasks:
         running = (tasks.create_task(keeper.run()), tasks.create_task(client.run()))
         await until_ready(client)
