@@ -20,7 +20,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from benchmarks.batch_reader import BatchModel, Prompt, Reader, Wanted, batches, common, handler
+from benchmarks.batch_reader import BatchModel, Prompt, Reader, Wanted, batches, common, compare, handler
 from fakes.tiny_lm import save_tiny_lm
 
 
@@ -107,18 +107,26 @@ def test_batches_hold_what_is_of_like_length() -> None:
     assert lengths == sorted(len(one.prompt.ids) for one in wanted)
 
 
+def test_sizes_of_batches_are_compared(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    """In full precision every batch says what each prompt is answered alone."""
+    compare(tiny.batched, 9)
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in told] == ["batch 1", "batch 8", "batch 16", "batch 40"]
+    assert all(line.endswith("9 of 9 as by themselves") for line in told)
+
+
 def test_the_endpoint_answers_several_at_once(tiny: Tiny) -> None:
     """Each client gets the answer to its own question, whatever batch it was in."""
     reader = Reader(tiny.batched, batch=4)
     questions = [f"A witness said {word}." * n for n, word in enumerate(("fox", "dog", "May"), 1)]
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler(reader)) as server, ThreadPoolExecutor(5) as threads:
-        working = [threads.submit(reader.work), threads.submit(server.serve_forever)]
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler(reader)) as server, ThreadPoolExecutor(6) as threads:
+        working = [threads.submit(one) for one in (reader.work, reader.work, server.serve_forever)]
         try:
             found = list(threads.map(partial(_asked, server.server_port), questions))
         finally:
             server.shutdown()
             reader.stop()
-        assert [one.result() for one in working] == [None, None]
+        assert [one.result() for one in working] == [None, None, None]
     tell = tiny.batched
     assert found == [tell.tokenizer.decode(tiny.alone(tell.prompt(one, 5))) for one in questions]
 
