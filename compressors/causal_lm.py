@@ -35,8 +35,12 @@ WINDOW = 2048
 # keeps for the next ones; half as many read the head's own 113 MB too often, twice are no faster.
 _HEAD_ROWS = 128
 _HEAD_ROWS_GPU = 2048
+# Logits that are looked at before the next ones, so that a core's own cache holds them.
+_NEAR = 400_000
 _BATCH_TOKENS = 1024
 _BATCH_TOKENS_GPU = 65_536
+# Padding that a batch may have on a CPU: to begin another costs about as much as to read so many tokens.
+_PADDING = 48
 # Where a model's positions end a text is read anew from this much before.
 _OVERLAP = 256
 _PROBE = (1, 0, 2, 1)
@@ -205,8 +209,10 @@ class CausalLM:
             if item.ids
         ]
         scores = [np.zeros(len(item.ids)) for item in texts]
-        budget = _BATCH_TOKENS if self._device.type == "cpu" else _BATCH_TOKENS_GPU
-        for batch in _batches([row for row in rows if row.length <= self.window], budget):
+        short = [row for row in rows if row.length <= self.window]
+        on_cpu = self._device.type == "cpu"
+        batches = _batches(short, _BATCH_TOKENS, _PADDING) if on_cpu else _batches(short, _BATCH_TOKENS_GPU)
+        for batch in batches:
             give_way()
             for row, nll in zip(batch, self._score(batch), strict=True):
                 scores[row.text] = nll
@@ -296,28 +302,30 @@ class CausalLM:
         """Return (R,) -ln p(target) for (R, H) hidden states and (R,) targets, some rows at a time."""
         import torch
 
-        rows = _HEAD_ROWS if self._device.type == "cpu" else _HEAD_ROWS_GPU
+        on_cpu = self._device.type == "cpu"
+        rows = _HEAD_ROWS if on_cpu else _HEAD_ROWS_GPU
+        head: Any = self._model.get_output_embeddings()
         wanted = torch.from_numpy(targets).to(self._device)
         parts = [torch.zeros(0)]
         with self._lock, torch.inference_mode():
             for at in range(0, len(targets), rows):
-                logits = self._logits(hidden[at : at + rows])
-                picked = logits.gather(1, wanted[at : at + rows, None])[:, 0]
-                parts.append((torch.logsumexp(logits, -1) - picked).cpu())
+                made = head(hidden[at : at + rows])
+                near = max(1, _NEAR // made.shape[1]) if on_cpu else rows
+                for some, own in zip(made.split(near), wanted[at : at + rows].split(near), strict=True):
+                    parts.append(_surprise(self._finished(some), own).cpu())
         return np.asarray(torch.cat(parts).double().numpy(), np.float64)
 
-    def _logits(self, hidden: "torch.Tensor") -> "torch.Tensor":
-        """Return fp32 logits of hidden states, capped and scaled as the model has it."""
+    def _finished(self, made: "torch.Tensor") -> "torch.Tensor":
+        """Return what the head made as fp32 logits, capped and scaled as the model has it."""
         import torch
 
         config = self._model.config.get_text_config()
-        head: Any = self._model.get_output_embeddings()
-        logits: torch.Tensor = head(hidden).float()
+        logits = made.float()
         cap = getattr(config, "final_logit_softcapping", None)
         if cap:
             logits = cap * torch.tanh(logits / cap)
         times, parts = getattr(config, "logit_scale", None), getattr(config, "logits_scaling", None)
-        return logits * (times or 1.0) / (parts or 1.0)
+        return logits * (times or 1.0) / (parts or 1.0) if times or parts else logits
 
     def _check_head(self) -> None:
         """Compare our logits with the model's own; families differ in what they do to them."""
@@ -327,7 +335,8 @@ class CausalLM:
         ids = ids.to(self._device)
         with torch.inference_mode():
             own = self._model(ids, use_cache=False).logits[0].float()
-            ours = self._logits(self._model.base_model(ids, use_cache=False).last_hidden_state[0])
+            head: Any = self._model.get_output_embeddings()
+            ours = self._finished(head(self._model.base_model(ids, use_cache=False).last_hidden_state[0]))
         # Half precision rounds to three digits.
         near = 1e-3 if self._dtype == torch.float32 else 0.1
         if not torch.allclose(own, ours, rtol=near, atol=near * max(1.0, float(own.abs().max()))):
@@ -411,14 +420,29 @@ def _offsets(item: "Encoding") -> Ints:
     return np.asarray(item.offsets, np.int64).reshape(-1, 2)
 
 
-def _batches(rows: Sequence[_Row], budget: int) -> Iterator[list[_Row]]:
-    """Sort rows by length, so that padding is small, and cut them into batches by token budget."""
+def _surprise(logits: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
+    """Return (R,) -ln softmax(logits)[target]; overwrites its (R, V) logits, which saves a copy of each."""
+    picked = logits.gather(1, targets[:, None])[:, 0]
+    most = logits.amax(-1, keepdim=True)
+    return logits.sub_(most).exp_().sum(-1).log_() + most[:, 0] - picked
+
+
+def _batches(rows: Sequence[_Row], budget: int, padding: int | None = None) -> Iterator[list[_Row]]:
+    """Sort rows by length and cut them into batches.
+
+    Args:
+        budget: tokens of a batch, padding included, at most; one row may have more.
+        padding: of them padding; None: however many.
+    """
     batch: list[_Row] = []
+    padded = 0
     for row in sorted(rows, key=lambda row: -row.length):
         width = batch[0].length if batch else 0
-        if batch and width * (len(batch) + 1) > budget:
+        padded += max(0, width - row.length)
+        full = width * (len(batch) + 1) > budget or (padding is not None and padded > padding)
+        if batch and full:
             yield batch
-            batch = []
+            batch, padded = [], 0
         batch.append(row)
     if batch:
         yield batch

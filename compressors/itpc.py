@@ -175,8 +175,10 @@ class _Row:
 class _Text:
     """One text being compressed: its units, their quotas, what stays so far."""
 
-    def __init__(self, cut: Cut, tokens: Tokens, blank: Flags, held: Flags, todo: Sequence[Parcel]) -> None:
-        self.cut, self.held = cut, held
+    def __init__(  # noqa: PLR0913  what is known of a text
+        self, cut: Cut, tokens: Tokens, blank: Flags, held: Flags, todo: Sequence[Parcel], *, most: int
+    ) -> None:
+        self.cut, self.held, self._most = cut, held, most
         self.keep = np.zeros(len(cut.bounds), np.bool_)
         self.place = np.zeros(len(cut.bounds))
         self._ids = np.asarray(tokens.ids, np.int64)
@@ -193,24 +195,31 @@ class _Text:
         self.borders = [0, *ends.values()]
 
     def segment(self, number: int) -> list[int]:
-        """Return the ids of a segment's tokens; [] after the last."""
+        """Return the ids of a segment's tokens that are read; [] after the last.
+
+        All of them, but of a unit that is longer by itself (a thousand marks on one letter, blank lines
+        without end) the last.
+        """
         if number + 1 >= len(self.borders):
             return []
         left, right = self.cut.first[[self.borders[number], self.borders[number + 1]]]
-        return list(self._ids[left:right].tolist())
+        return list(self._ids[max(left, right - self._most) : right].tolist())
 
     def choose(self, number: int, scores: Floats) -> Ints:
-        """Choose what stays of a segment; return which of its tokens, from 0.
+        """Choose what stays of a segment; return which of its tokens that are read, from 0.
 
         Args:
-            scores: (tokens of the segment,).
+            scores: (tokens of the segment that are read,).
         """
         start, end = self.borders[number], self.borders[number + 1]
         offset = int(self.cut.first[start])
+        unread = int(self.cut.first[end]) - offset - len(scores)
+        if unread:
+            scores = np.concatenate((np.full(unread, scores.mean()), scores))
         while self._done < len(self._parcels) and self._parcels[self._done].segment == number:
             self._choose_parcel(self._parcels[self._done], scores, offset)
         tokens = np.repeat(self.keep[start:end], self._costs[start:end])
-        return np.flatnonzero(tokens)
+        return np.flatnonzero(tokens[unread:])
 
     def _choose_parcel(self, parcel: Parcel, scores: Floats, offset: int) -> None:
         units = slice(parcel.start, parcel.end)
@@ -287,7 +296,8 @@ class Itpc:
             if contrast and len(heads[0]) > 1:
                 heads.append(self._lm.head(""))
             blank = blank_tokens(text, token.offsets)
-            work.append((_Text(cut, token, blank, flags, todo), [_Row(head) for head in heads]))
+            state = _Text(cut, token, blank, flags, todo, most=self._limit // 4)
+            work.append((state, [_Row(head) for head in heads]))
         full = [i for i, (text, _) in enumerate(work) if len(text.keep)]
         order = sorted(full, key=lambda i: -len(tokens[i].ids))
         for at in range(0, len(order), self._batch):

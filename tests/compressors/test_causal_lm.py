@@ -15,6 +15,7 @@ from elision.compressors.errors import WeightsMissing
 from elision.compressors.generation import Sampling, Writer
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import FAMILIES, save_tiny_lm
+from fakes.watched_lm import WatchedLM
 
 TEXTS = [
     "The meeting was not held in Geneva.",
@@ -161,6 +162,29 @@ def test_a_folder_without_a_causal_model_is_refused(tmp_path: Path) -> None:
     (folder / "config.json").write_text(told)
     with pytest.raises(WeightsMissing, match="holds no causal model"):
         CausalLM.load(resolve(str(folder), tmp_path / "c"))
+
+
+def test_memory_does_not_grow_with_the_texts(tmp_path: Path) -> None:
+    """Of one text the window is seen, of many a batch is read, and logits are made some rows at a time."""
+    lm = WatchedLM.load(resolve(str(save_tiny_lm(tmp_path / "m", window=256)), tmp_path / "c"))
+    assert isinstance(lm, WatchedLM)
+    long = "The quick brown fox was not late, he said. " * 100
+    short = [f"{at} of the meetings were late." for at in range(300)]
+    scored = lm.conditional([("", long), (long, long), *(("Who?", one) for one in short)])
+    assert sum(len(one.nll) for one in scored) > 20 * 256
+    assert max(lm.sights) <= 256
+    assert max(lm.passes) <= 1024
+    assert max(lm.logits) <= 128
+
+
+def test_batches_on_a_cpu_are_hardly_padded(tmp_path: Path) -> None:
+    """Sentences of unlike length are not read as if they were as long as the longest."""
+    lm = WatchedLM.load(resolve(str(save_tiny_lm(tmp_path / "m")), tmp_path / "c"))
+    assert isinstance(lm, WatchedLM)
+    texts = ["fox " * count for count in range(1, 60)]
+    lm.surprisal(texts)
+    real = sum(1 + lm.count(text) for text in texts)
+    assert real <= sum(lm.passes) <= real + 48 * len(lm.passes)
 
 
 def test_half_precision_is_told_and_near(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from elision.compressors.itpc import Itpc, Kv, Parcel, Reading, choose, parcels,
 from elision.compressors.token_units import Grain, cut_units
 from elision.compressors.weights import resolve
 from fakes.tiny_lm import FAMILIES, save_tiny_lm
+from fakes.watched_lm import WatchedLM
 
 PROSE = (
     "A witness said that the meeting of 12 May 1987 was not held in Geneva. Reports may be filed by "
@@ -141,6 +142,30 @@ def test_texts_beyond_the_models_positions_are_read_to_their_end(tmp_path: Path,
     assert kept.sum() == int(0.6 * len(kept) + 0.5)
     for at in range(0, len(kept) - 16, 16):
         assert abs(kept[at : at + 16].sum() - 9.6) <= 1
+
+
+@pytest.mark.parametrize("kv", list(Kv))
+@pytest.mark.parametrize(
+    "text",
+    [
+        WORDS * 2,
+        WORDS * 12,
+        # One unit each, longer than all that the model reads.
+        f"{WORDS}e{chr(0x301) * 300}{WORDS}",
+        WORDS + " \t" * 300 + WORDS,
+    ],
+    ids=["long", "longer", "marks", "blanks"],
+)
+def test_memory_does_not_grow_with_the_text(tmp_path: Path, kv: Kv, text: str) -> None:
+    """What is remembered and read at once is within the limit, however long a text or a unit is."""
+    folder = save_tiny_lm(tmp_path / "m", window=64, family="gpt2")
+    lm = WatchedLM.load(resolve(str(folder), tmp_path / "c"))
+    assert isinstance(lm, WatchedLM)
+    assert lm.count(text) > 2 * 64
+    [units] = Itpc(lm, Reading(kv=kv)).weigh([text], ["Who was late?"], [[0.6]], contrast=True)
+    assert max(lm.sights) <= 64
+    assert max(lm.logits) <= 128
+    assert 0 < sum(kept_of(units)) < len(units.importance)
 
 
 @given(
