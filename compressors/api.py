@@ -19,9 +19,10 @@ from elision.compressors.prompts import CompressedPrompt, count, result_of, shor
 from elision.compressors.recovery import Recovery
 from elision.compressors.registry import DEFAULT_METHOD, option_defaults
 from elision.compressors.structured import read_segments
-from elision.compressors.vocabulary import CAUSAL, Arguments, read_arguments
+from elision.compressors.vocabulary import CAUSAL, Arguments, check_config, read_arguments
 
 _LLMLINGUA, _LONG = "llmlingua", "longllmlingua"
+_FILTERS = ("use_context_level_filter", "use_token_level_filter")
 
 
 def compress(  # noqa: PLR0913  the front door: every argument after the text is optional
@@ -85,6 +86,9 @@ class PromptCompressor:
         device_map: accepted for the reference's sake; where a model runs is its engine's choice.
         use_llmlingua2: the method is `llmlingua2`, and, as in the reference, what comes back are
             the contexts without instruction and question.
+        use_slingua: refused; SecurityLingua is not here.
+        llmlingua2_config: `max_batch_size`, `max_force_token`; accepted for the reference's sake: what
+            is read together is its engine's choice, and forced tokens may be any number.
         method: another method; "": LongLLMLingua with the reference's defaults where an argument
             asks for what only that and LLMLingua do, else the default method.
         options: of the method, beside those that `compress_prompt` takes.
@@ -100,10 +104,13 @@ class PromptCompressor:
         open_api_config: Mapping[str, object] | None = None,
         use_llmlingua2: bool = False,
         *,
+        use_slingua: bool = False,
+        llmlingua2_config: Mapping[str, int] | None = None,
         method: str = "",
         options: Mapping[str, OptionValue] | None = None,
         engine: Engine | None = None,
     ) -> None:
+        check_config(llmlingua2_config or {}, use_slingua=use_slingua)
         if model_config or open_api_config:
             raise BadOption("model_config and open_api_config mean nothing here; give the method `options`")
         if use_llmlingua2 and method:
@@ -210,8 +217,7 @@ class PromptCompressor:
 
     def _documents_method(self, told: Arguments) -> Method:
         """Return LongLLMLingua as it is asked for: by the reference's defaults where no method was named."""
-        filters = ("use_context_level_filter", "use_token_level_filter")
-        wishes = {name: getattr(told.wishes, name) for name in filters}
+        wishes = {name: getattr(told.wishes, name) for name in _FILTERS}
         options = told.options_for(option_defaults(_LONG))
         defaults = {} if self._method else dict(CAUSAL)
         return method_of(_LONG, {**defaults, **self._options, **wishes, **options, **told.causal})
@@ -224,5 +230,5 @@ class PromptCompressor:
         known = option_defaults(_LLMLINGUA)
         told.check_others(_LLMLINGUA, known)
         causal = {name: value for name, value in told.causal.items() if name in known}
-        filters = {"use_context_level_filter": told.wishes.use_context_level_filter}
+        filters = {name: getattr(told.wishes, name) for name in _FILTERS}
         return method_of(_LLMLINGUA, {**self._options, **filters, **told.options_for(known), **causal})

@@ -22,7 +22,6 @@ _OF_CONTEXTS = (
     "force_context_ids",
     "force_context_number",
     "segments",
-    "use_token_level_filter",
     "add_instruction",
 )
 

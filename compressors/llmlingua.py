@@ -2,27 +2,33 @@
 
 Where a text is several demonstrations or contexts, the most perplexing stay, as many as hold
 `context_budget` times what is to be left; then tokens go, segment by segment, each after what stayed
-before it (`elision.compressors.itpc`). Faithful to the paper, without the faults of its authors'
+before it (`elision.compressors.itpc`); or no tokens, where only contexts and sentences are to be
+chosen (`Coarse`). Faithful to the paper, without the faults of its authors'
 code (`elision.compressors.llmlingua_compat` has those). What is protected stays wherever it stands.
 How much a text keeps depends on the target, so nothing found of it is kept for another.
 Source: Jiang et al., arXiv:2310.05736, sections 3.1 and 3.2.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 
-from elision.compressors.base import Demand, OptionValue, Span, Units
+from elision.compressors.base import Demand, OptionValue, Outcome, Span, Target, Units
 from elision.compressors.causal_lm import CausalLM, Surprisal
 from elision.compressors.document_ranking import best_first, context_budget, read_context_budget, staying
 from elision.compressors.documents import cut
 from elision.compressors.errors import BadOption
+from elision.compressors.extractive import Extractive
+from elision.compressors.forced import Forced
 from elision.compressors.itpc import Itpc, Kv, Reading
-from elision.compressors.sentence_filter import SentenceFilter
+from elision.compressors.select import budget_tokens
+from elision.compressors.sentence_filter import SentenceFilter, besides
 from elision.compressors.token_units import Grain, cut_units
-from elision.compressors.units import Agg, sentences, unit_importance
+from elision.compressors.tokens import Counters
+from elision.compressors.units import Agg, sentences, unit_importance, words
 
 NAME = "llmlingua"
 _VERSION = "2"
@@ -37,12 +43,14 @@ class Options:
         filters: `use_context_level_filter`.
         context_budget: tokens of the contexts that stay, by the target: `+100`, `-50`, `*2`, `/2`.
         sentences: `use_sentence_level_filter` and what goes with it; None: no sentence goes as such.
+        words: `use_token_level_filter`.
     """
 
     reading: Reading
     filters: bool
     context_budget: str
     sentences: SentenceFilter | None = None
+    words: bool = True
 
     @classmethod
     def read(cls, options: Mapping[str, OptionValue]) -> "Options":
@@ -56,6 +64,7 @@ class Options:
             bool(options["use_context_level_filter"]),
             sign + np.format_float_positional(number, trim="-"),
             SentenceFilter.read(options),
+            bool(options["use_token_level_filter"]),
         )
 
     @property
@@ -64,7 +73,8 @@ class Options:
         budget = self.context_budget if self.filters else "none"
         told = f" {self.sentences}" if self.sentences else ""
         reading = self.reading
-        return f"level={reading.level} size={reading.iterative_size} kv={reading.kv} contexts={budget}{told}"
+        words = f"level={reading.level} size={reading.iterative_size} kv={reading.kv}"
+        return f"{words if self.words else 'words=all'} contexts={budget}{told}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +119,7 @@ class LLMLingua:
         self, texts: Sequence[str], questions: Sequence[str], demands: Sequence[Demand]
     ) -> list[Units]:
         """Rank the units of each text for its demand; questions are not looked at."""
-        coarse = self._contexts(texts, demands)
-        if self._options.sentences is not None:
-            coarse = self._sentences(texts, demands, coarse, self._options.sentences)
+        coarse = self.pieces(texts, demands)
         return self._itpc.weigh(
             texts,
             [""] * len(texts),
@@ -119,6 +127,13 @@ class LLMLingua:
             pieces=[one.spans for one in coarse],
             held=[demand.held for demand in demands],
         )
+
+    def pieces(self, texts: Sequence[str], demands: Sequence[Demand]) -> list[Pieces]:
+        """Choose contexts, and sentences of them where that is asked; say how much of each is to stay."""
+        coarse = self._contexts(texts, demands)
+        if self._options.sentences is not None:
+            coarse = self._sentences(texts, demands, coarse, self._options.sentences)
+        return coarse
 
     def _contexts(self, texts: Sequence[str], demands: Sequence[Demand]) -> list[Pieces]:
         """Return the contexts of each text and their rates."""
@@ -164,6 +179,58 @@ class LLMLingua:
     def _read(self, texts: Sequence[str], spans: Iterable[tuple[int, Sequence[Span]]]) -> list[Surprisal]:
         """Read stretches of texts, each by itself, all in shared batches."""
         return self._lm.surprisal([texts[i][s.start : s.end] for i, own in spans for s in own])
+
+
+class Coarse:
+    """The method without its second step: contexts and sentences go whole, words never.
+
+    What stays is what `context_budget`, or of sentences `token_budget_ratio`, leaves of them, and the
+    last may exceed that; what is protected or forced stays of what goes.
+
+    Args:
+        scorer: chooses.
+        counters: count as the target's model does.
+        forced: what is kept beside what is protected.
+    """
+
+    reads_question = False
+
+    def __init__(self, scorer: LLMLingua, counters: Counters, forced: Forced | None = None) -> None:
+        self._scorer = scorer
+        self._counters = counters
+        self._selector = Extractive(NAME, scorer, counters, forced)
+
+    @property
+    def fingerprint(self) -> str:
+        return self._selector.fingerprint
+
+    def compress(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Outcome]:
+        """Leave contexts and sentences out of each text.
+
+        Reasons for the original: "no_target", "within_target", and those of
+        `elision.compressors.extractive`; "not_shorter" where nothing is to go.
+        Raises: BadOption for an unknown protected class, ValueError for an impossible target.
+        """
+        counters = [self._counters.counter_for(target.model) for target in targets]
+        totals = [counter.count(text) for counter, text in zip(counters, texts, strict=True)]
+        budgets = [budget_tokens(target, total) for target, total in zip(targets, totals, strict=True)]
+        todo = [i for i, total in enumerate(totals) if budgets[i] < total]
+        held = [self._selector.protected(texts[i], targets[i]) for i in todo]
+        demands = [Demand(budgets[i] / totals[i], spans) for i, spans in zip(todo, held, strict=True)]
+        chosen = dict(zip(todo, self._scorer.pieces([texts[i] for i in todo], demands), strict=True))
+        found: list[Outcome] = []
+        for i, (text, total) in enumerate(zip(texts, totals, strict=True)):
+            reason = "no_target" if budgets[i] == inf else "within_target"
+            plain = Outcome(text, total, total, (), NAME, self.fingerprint, reason)
+            found.append(self._shortened(text, chosen[i], targets[i]) if i in chosen else plain)
+        return found
+
+    def _shortened(self, text: str, pieces: Pieces, target: Target) -> Outcome:
+        gone = [span for span, rate in zip(pieces.spans, pieces.rates, strict=True) if rate == 0]
+        bounds = words(text)
+        # One token is less than what is held, so that exactly that goes.
+        least = replace(target, rate=None, tokens=1)
+        return self._selector.shorten(text, Units(bounds, np.zeros(len(bounds))), least, besides(text, gone))
 
 
 def keep_contexts(nlls: Sequence[np.ndarray], rate: float, budget: str) -> list[float]:

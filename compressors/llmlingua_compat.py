@@ -62,6 +62,7 @@ class CompatOptions:
     iterative_size: int = 200
     use_context_level_filter: bool = True
     context_budget: str = "+100"
+    use_token_level_filter: bool = True
 
     @classmethod
     def read(cls, options: Mapping[str, OptionValue]) -> "CompatOptions":
@@ -77,6 +78,7 @@ class CompatOptions:
             size if isinstance(size, int) else 200,
             bool(options["use_context_level_filter"]),
             "".join(map(str, read_context_budget(str(options["context_budget"])))),
+            bool(options["use_token_level_filter"]),
         )
 
 
@@ -92,6 +94,7 @@ class Compat:
     def fingerprint(self) -> str:
         told = self._options
         label = f"size={told.iterative_size} filter={told.use_context_level_filter:d}{told.context_budget}"
+        label += "" if told.use_token_level_filter else " words=all"
         return f"{NAME}-compat/{_VERSION} {label} weights={self._lm.fingerprint}"
 
     @property
@@ -129,8 +132,10 @@ class Compat:
         staying = list(contexts)
         if len(contexts) > 1 and self._options.use_context_level_filter:
             staying = [contexts[i] for i in self._filtered(contexts, lengths, target)]
-        ids = self._iterated(staying, target)
-        shortened = self._lm.decode(ids, marks=True).replace("<s> ", "").replace("<s>", "")
+        shortened = _BETWEEN.join(staying)
+        if self._options.use_token_level_filter:
+            ids = self._iterated(staying, target)
+            shortened = self._lm.decode(ids, marks=True).replace("<s> ", "").replace("<s>", "")
         parts = [instruction, shortened if shortened.strip() else "", question if concate_question else ""]
         return _BETWEEN.join(part for part in parts if part)
 

@@ -27,9 +27,10 @@ from elision.compressors.forced import Forced
 from elision.compressors.itpc import Itpc
 from elision.compressors.longllmlingua_options import BM25, NAME, Options
 from elision.compressors.select import budget_tokens
+from elision.compressors.sentence_filter import besides
 from elision.compressors.shares import Part, frames, shared, tokens_in
 from elision.compressors.tokens import Counters
-from elision.compressors.units import sentences
+from elision.compressors.units import sentences, words
 
 _VERSION = "2"
 _MIN_TOKENS = 16
@@ -238,8 +239,9 @@ class LongLLMLingua:
         held = [self._held(work) for work in works]
         shares = [self._shares(work) for work in works]
         units: dict[bool, list[Units]] = {}
+        reading = [i for i, work in enumerate(works) if work.options.use_token_level_filter]
         for compares in (False, True):
-            group = [i for i, work in enumerate(works) if work.options.condition_compare is compares]
+            group = [i for i in reading if works[i].options.condition_compare is compares]
             units[compares] = self._itpc.weigh(
                 [works[i].arranged.text for i in group],
                 [works[i].prefix for i in group],
@@ -250,7 +252,9 @@ class LongLLMLingua:
             )
         weighed = {compares: iter(own) for compares, own in units.items()}
         return [
-            self._selected(work, next(weighed[work.options.condition_compare]), spans)
+            self._sliced(work, next(weighed[work.options.condition_compare]), spans, max(1, int(work.budget)))
+            if work.options.use_token_level_filter
+            else self._without(work, spans)
             for work, spans in zip(works, held, strict=True)
         ]
 
@@ -276,11 +280,15 @@ class LongLLMLingua:
             fixed += [Part(span, part.rate) for span in placed(work.arranged, [part.span])]
         return shared(work.arranged, starts, work.budget, above, fixed)
 
-    def _selected(self, work: _Work, units: Units, held: Sequence[Span]) -> Outcome:
-        target = replace(work.asked.target, rate=None, tokens=max(1, int(work.budget)))
-        if not work.options.use_token_level_filter:
-            held = [*held, *_besides(work.arranged.text, work.drops)]
-            target = replace(target, tokens=1)
+    def _without(self, work: _Work, held: Sequence[Span]) -> Outcome:
+        """Leave out sentences and nothing else: one token is less than what stays, so exactly that goes."""
+        text = work.arranged.text
+        bounds = words(text)
+        units = Units(bounds, np.zeros(len(bounds)))
+        return self._sliced(work, units, [*held, *besides(text, work.drops)], 1)
+
+    def _sliced(self, work: _Work, units: Units, held: Sequence[Span], tokens: int) -> Outcome:
+        target = replace(work.asked.target, rate=None, tokens=tokens)
         found = self._selector.shorten(work.arranged.text, units, target, held)
         if found.reason:
             return self._original(work.asked, work.tokens, found.reason)
@@ -325,16 +333,3 @@ def _is_long(work: _Work, tokens: int) -> bool:
     if not work.options.use_token_level_filter:
         return bool(work.drops)
     return tokens > work.budget or bool(work.asked.parts)
-
-
-def _besides(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return what of a text is not in spans, white space at edges left out."""
-    found: list[Span] = []
-    at = 0
-    for span in (*sorted(spans), Span(len(text), len(text))):
-        piece = text[at : span.start]
-        if piece.strip():
-            left = at + len(piece) - len(piece.lstrip())
-            found.append(Span(left, at + len(piece.rstrip())))
-        at = span.end
-    return found

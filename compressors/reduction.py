@@ -9,7 +9,7 @@ Source of names and results: Li et al., arXiv:2310.06201; liyucheng09/Selective_
 from elision.compressors.base import Job, Method, Span, Target
 from elision.compressors.engine import Engine
 from elision.compressors.errors import BadOption
-from elision.compressors.selective_context import NAME
+from elision.compressors.selective_context import NAME, spelled
 
 _LANGUAGES = ("en", "zh")
 
@@ -19,14 +19,17 @@ class SelectiveContext:
 
     Args:
         model_type: weights, as `elision.compressors.weights.resolve` takes them; "": the packaged model.
+            The authors' `curie` was a model of OpenAI's that is no more.
         lang: `en` or `zh`, for which words stand in place of phrases.
         engine: to share weights with; None: an own one.
-    Raises: BadOption for another language.
+    Raises: BadOption for another language, or `curie`.
     """
 
     def __init__(self, model_type: str = "", lang: str = "en", engine: Engine | None = None) -> None:
         if lang not in _LANGUAGES:
             raise BadOption(f"lang must be en or zh, not {lang!r}")
+        if model_type == "curie":
+            raise BadOption("model_type='curie' is no longer to be had; name weights, 'gpt2' for instance")
         self._weights = model_type
         self._lang = lang
         self._engine = engine or Engine()
@@ -39,12 +42,12 @@ class SelectiveContext:
         Args:
             text: to be shortened.
             reduce_ratio: share of tokens that goes, 0 to below 1.
-            reduce_level: `sentence`, `phrase`, `word` or `token`.
+            reduce_level: `sentence` (or `sent`), `phrase`, `word` or `token`.
         Raises: BadOption, WeightsMissing.
         """
         if not 0 <= reduce_ratio < 1:
             raise BadOption(f"reduce_ratio must be from 0 to below 1, not {reduce_ratio}")
-        level = "word" if (self._lang, reduce_level) == ("zh", "phrase") else reduce_level
+        level = "word" if (self._lang, reduce_level) == ("zh", "phrase") else spelled(reduce_level)
         options = {"level": level, **({"weights": self._weights} if self._weights else {})}
         method = Method(NAME, tuple(sorted(options.items())))
         [outcome] = self._engine.run([Job(text, method, Target(rate=1 - reduce_ratio, protect=()))])

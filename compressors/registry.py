@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from elision.compressors.base import Compressor, Method, OptionValue
 from elision.compressors.errors import BadOption, UnknownMethod, nearest
+from elision.compressors.vocabulary import ELSEWHERE
 
 if TYPE_CHECKING:
     from elision.compressors.causal_lm import CausalLM
@@ -200,7 +201,7 @@ def read_options(method: Method, known: Mapping[str, Option]) -> dict[str, Optio
     values = {name: option.default for name, option in known.items()}
     for name, told in method.options:
         if name not in known:
-            hint = nearest(name, known) or "; it takes none"
+            hint = f": {ELSEWHERE[name]}" if name in ELSEWHERE else nearest(name, known) or "; it takes none"
             raise BadOption(f"{method.name} has no option {name!r}{hint}")
         option = known[name]
         value = float(told) if type(told) is int and type(option.default) is float else told
@@ -276,6 +277,7 @@ def _causal_rows() -> dict[str, Row]:
                 "kv": Option("exact", ("exact", "fast")),
                 "iterative_size": Option(200),
                 "use_context_level_filter": Option(True),
+                "use_token_level_filter": Option(True),
                 "context_budget": Option("*2"),
                 **_SENTENCE_OPTIONS,
                 **FORCED_OPTIONS,
@@ -286,7 +288,7 @@ def _causal_rows() -> dict[str, Row]:
             _selective_context,
             {
                 "level": Option("sentence", _LEVELS),
-                "reduce_level": Option("", ("", *_LEVELS)),
+                "reduce_level": Option("", ("", "sent", *_LEVELS)),
                 "agg": Option("mean", ("mean", "sum")),
                 "phrases": Option("rules"),
                 "weights": Option("smollm2"),
@@ -385,17 +387,23 @@ def _longllmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> 
 def _llmlingua(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:
     from elision.compressors.extractive import Extractive
     from elision.compressors.forced import Forced
-    from elision.compressors.llmlingua import NAME, LLMLingua, Options
+    from elision.compressors.llmlingua import NAME, Coarse, LLMLingua, Options
     from elision.compressors.longllmlingua_options import forced_options
 
     read = Options.read(options)
-    lm = resources.causal_lm(str(options["weights"]), str(options["precision"]))
+    precision = str(options["precision"])
     if options["profile"] == "compat":
         from elision.compressors.llmlingua_compat import Compat, CompatOptions
 
+        # In half precision a few tokens near the threshold would not be those of the reference.
+        lm = resources.causal_lm(str(options["weights"]), "full" if precision == "auto" else precision)
         return Compat(lm, resources.counters, CompatOptions.read(options))
+    lm = resources.causal_lm(str(options["weights"]), precision)
     forced = Forced.read(forced_options(options))
-    return Extractive(NAME, LLMLingua(lm, read), resources.counters, forced)
+    scorer = LLMLingua(lm, read)
+    if not read.words:
+        return Coarse(scorer, resources.counters, forced)
+    return Extractive(NAME, scorer, resources.counters, forced)
 
 
 def _selective_context(resources: Resources, options: Mapping[str, OptionValue]) -> Compressor:

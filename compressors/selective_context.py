@@ -44,12 +44,17 @@ class Options:
 
         Raises: BadOption where `reduce_level`, the reference's name, contradicts `level`.
         """
-        level, named = str(options["level"]), str(options["reduce_level"])
+        level, named = str(options["level"]), spelled(str(options["reduce_level"]))
         if named and level not in (Level.SENTENCE, named):
             raise BadOption(f"{NAME}: reduce_level and level are one option; give one of them")
         chosen = named or level
         grain: Level | Grain = Grain.TOKEN if chosen == Grain.TOKEN else Level(chosen)
         return cls(grain, Agg(str(options["agg"])), str(options["phrases"]))
+
+
+def spelled(level: str) -> str:
+    """Return a level by our name; the authors' code says `sent` for sentences."""
+    return Level.SENTENCE.value if level == "sent" else level
 
 
 class SelectiveContext:

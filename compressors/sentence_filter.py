@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from elision.compressors.base import OptionValue
+from elision.compressors.base import OptionValue, Span
 from elision.compressors.errors import BadOption
 
 
@@ -80,3 +80,16 @@ class SentenceFilter:
             stays[at][number] = True
             left -= sizes[at][number]
         return stays
+
+
+def besides(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Return what of a text is not in spans, white space at edges left out."""
+    found: list[Span] = []
+    at = 0
+    for span in (*sorted(spans), Span(len(text), len(text))):
+        piece = text[at : span.start]
+        if piece.strip():
+            left = at + len(piece) - len(piece.lstrip())
+            found.append(Span(left, at + len(piece.rstrip())))
+        at = span.end
+    return found

@@ -80,8 +80,40 @@ _OF_THE_METHOD: Mapping[str, OptionValue] = {
 }
 """Arguments that are options of a method, with the reference's defaults."""
 
+_OF_PYTHON = "belongs to PromptCompressor, in Python; "
+_TAGS = 'in a prompt, tags such as <elision rate="0.4"> give parts rates of their own'
+ELSEWHERE: Mapping[str, str] = {
+    "rate": "a rule's `use` has `rate`, beside `options`",
+    "ratio": "a rule's `use` has `rate`, which is 1 - ratio",
+    "reduce_ratio": "a rule's `use` has `rate`, the share of tokens that stays",
+    "target_token": "a rule's `use` has `tokens`, beside `options`",
+    "context": "a policy's contexts are what is sent",
+    "instruction": "a policy finds instructions in what is sent",
+    "question": "a policy takes the question of the message's own turn",
+    "concate_question": "a policy leaves the question where it stands",
+    "add_instruction": _OF_PYTHON + "a policy's documents are read after the question alone",
+    "force_context_ids": _OF_PYTHON + "in a prompt, tags such as <elision off> keep a document whole",
+    "force_context_number": _OF_PYTHON + "say context_budget",
+    "target_context": _OF_PYTHON + "say context_budget to llmlingua or longllmlingua",
+    "context_level_rate": _OF_PYTHON + "say context_budget to llmlingua or longllmlingua",
+    "context_level_target_token": _OF_PYTHON + "say context_budget to llmlingua or longllmlingua",
+    "context_segs": _OF_PYTHON + _TAGS,
+    "context_segs_rate": _OF_PYTHON + _TAGS,
+    "context_segs_compress": _OF_PYTHON + _TAGS,
+    "strict_preserve_uncompressed": _OF_PYTHON + "in a prompt, what tags keep is always kept",
+    "return_word_label": _OF_PYTHON + "`elision compress` shows what goes",
+    "word_sep": _OF_PYTHON + "it parts the labels of return_word_label",
+    "label_sep": _OF_PYTHON + "it parts the labels of return_word_label",
+    "model_name": "say `weights`",
+    "model_type": "say `weights`",
+    "device_map": "models run on the GPU if there is one",
+    "lang": "say `level: word` for texts that are not English",
+}
+"""Names of the references that are no options of a method, and what says the same in a policy."""
+
 _SEGMENTS = ("context_segs", "context_segs_rate", "context_segs_compress")
 _OF_LLMLINGUA2 = ("target_context", "context_level_rate", "context_level_target_token")
+_CONFIG = ("max_batch_size", "max_force_token")
 _RANKS = ("llmlingua", "longllmlingua", "bm25")
 
 
@@ -134,6 +166,23 @@ class Arguments:
                     f"{name}={value!r} is not for {method}: make "
                     f"PromptCompressor(method='longllmlingua'), or give {name}={CAUSAL[name]!r}"
                 )
+
+
+def check_config(config: Mapping[str, int], *, use_slingua: bool) -> None:
+    """Check what a `PromptCompressor` of the reference's is made with.
+
+    Raises: BadOption.
+    """
+    if use_slingua:
+        raise BadOption(
+            "use_slingua: SecurityLingua is not here; use_llmlingua2=True, with model_name for its "
+            "weights, shortens by LLMLingua-2's thresholds"
+        )
+    for name, value in config.items():
+        if name not in _CONFIG:
+            raise BadOption(f"llmlingua2_config has no {name!r}{nearest(name, _CONFIG)}")
+        if type(value) is not int or value < 1:
+            raise BadOption(f"llmlingua2_config: {name} must be at least 1, not {value!r}")
 
 
 def read_arguments(arguments: Mapping[str, object]) -> Arguments:

@@ -168,7 +168,15 @@ def test_what_means_nothing_here_is_refused_when_a_compressor_is_made() -> None:
         PromptCompressor(open_api_config={"api_key": "k"})
     with pytest.raises(BadOption, match="leave out `method`"):
         PromptCompressor(use_llmlingua2=True, method="lossless")
-    assert PromptCompressor("some/weights", "cuda", {}, {}).device_map == "cuda"
+    with pytest.raises(BadOption, match="use_llmlingua2=True"):
+        PromptCompressor(use_slingua=True)
+    with pytest.raises(BadOption, match="did you mean 'max_batch_size'"):
+        PromptCompressor(use_llmlingua2=True, llmlingua2_config={"max_batch": 50})
+    with pytest.raises(BadOption, match="at least 1"):
+        PromptCompressor(use_llmlingua2=True, llmlingua2_config={"max_force_token": 0})
+    config = {"max_batch_size": 50, "max_force_token": 100}
+    made = PromptCompressor("some/weights", "cuda", {}, {}, llmlingua2_config=config)
+    assert made.device_map == "cuda"
 
 
 def test_the_page_about_python_says_what_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,7 +119,6 @@ def test_llmlinguas_compat_profile_puts_its_text_together(weights: str, engine: 
         {"rank_method": "bm25"},
         {"condition_compare": True},
         {"force_context_ids": [1]},
-        {"use_token_level_filter": False},
     ],
 )
 def test_llmlingua_refuses_what_only_the_other_does(
@@ -129,6 +128,16 @@ def test_llmlingua_refuses_what_only_the_other_does(
     compressor = PromptCompressor(weights, method="llmlingua", engine=engine)
     with pytest.raises(BadOption, match="longllmlingua"):
         compressor.compress_prompt(CONTEXTS, rate=0.5, **wrong)
+
+
+def test_llmlingua_leaves_words_alone_where_that_is_asked(weights: str, engine: Engine) -> None:
+    """Contexts stay whole or go."""
+    compressor = PromptCompressor(weights, method="llmlingua", engine=engine)
+    told = {"use_token_level_filter": False, "context_budget": "+0", "target_token": 30}
+    done = compressor.compress_prompt(CONTEXTS, **told)
+    assert set(done["compressed_prompt_list"]) < set(CONTEXTS)
+    kept = compressor.compress_prompt(CONTEXTS, use_context_level_filter=False, **told)
+    assert kept["compressed_prompt_list"] == list(CONTEXTS)
 
 
 def test_words_are_labelled(weights: str, engine: Engine) -> None:

@@ -15,7 +15,7 @@ from elision.compressors.errors import BadOption
 from elision.compressors.extractive import Extractive
 from elision.compressors.forced import Forced
 from elision.compressors.itpc import Kv, Reading
-from elision.compressors.llmlingua import NAME, LLMLingua, Options, keep_contexts
+from elision.compressors.llmlingua import NAME, Coarse, LLMLingua, Options, keep_contexts
 from elision.compressors.protect import find_spans
 from elision.compressors.sentence_filter import SentenceFilter
 from elision.compressors.token_units import Grain
@@ -196,6 +196,53 @@ def test_whole_sentences_go_first_where_that_is_asked(lm: CausalLM) -> None:
     )
     assert outcome.reason == ""
     assert all(PROSE[span.start : span.end].strip() in outcome.text for span in find_spans(PROSE))
+
+
+def coarse(lm: CausalLM, told: Options, forced: Forced | None = None) -> Coarse:
+    return Coarse(LLMLingua(lm, replace(told, words=False)), Counters(), forced)
+
+
+def test_contexts_go_whole_and_words_never_where_that_is_asked(lm: CausalLM) -> None:
+    """`use_token_level_filter: false`: the same contexts go as otherwise, of the others nothing does."""
+    contexts = [f"Document [{at}]:\n{SENTENCES[at % 2] * 2}\n\n" for at in range(8)]
+    text = "".join(contexts)
+    told = options(filters=True, budget="+0")
+    [pieces] = LLMLingua(lm, told).pieces([text], [Demand(0.5)])
+    made = coarse(lm, told)
+    [outcome] = made.compress([text], [Target(rate=0.5, protect=())])
+    staying = [
+        text[one.start : one.end] for one, rate in zip(pieces.spans, pieces.rates, strict=True) if rate > 0
+    ]
+    assert outcome.text.split() == "".join(staying).split()
+    assert 0 < len(staying) < len(contexts)
+    assert outcome.text == "".join(text[span.start : span.end] for span in outcome.kept)
+    assert outcome.tokens_after == Counters().counter_for("").count(outcome.text) < outcome.tokens_before
+    assert made.fingerprint != method(lm, told).fingerprint
+    assert coarse(lm, replace(told, context_budget="*2")).fingerprint != made.fingerprint
+
+
+def test_sentences_go_whole_and_words_never_where_that_is_asked(lm: CausalLM) -> None:
+    """What is protected or forced stays of a sentence that goes."""
+    told = replace(options(), sentences=SentenceFilter(token_budget_ratio=1.0))
+    [outcome] = coarse(lm, told, Forced(("witness",))).compress([PROSE], [Target(rate=0.4, model="gpt-4o")])
+    assert outcome.reason == ""
+    assert outcome.text.count("witness") == PROSE.count("witness")
+    assert all(PROSE[span.start : span.end].strip() in outcome.text for span in find_spans(PROSE))
+    whole = [PROSE[a:b].strip() for a, b in sentences(PROSE).tolist()]
+    [plain] = coarse(lm, told).compress(["".join(SENTENCES[:2]) * 3], [Target(rate=0.4, protect=())])
+    left = plain.text
+    for sentence in sorted(set(whole), key=len, reverse=True):
+        left = left.replace(sentence, "")
+    assert plain.reason == ""
+    assert not left.strip()
+
+
+def test_where_no_context_goes_the_original_does(lm: CausalLM) -> None:
+    """Nor without a target, nor within it."""
+    targets = [Target(rate=0.5), Target(), Target(tokens=10_000)]
+    found = coarse(lm, options()).compress([PROSE] * 3, targets)
+    assert [one.reason for one in found] == ["not_shorter", "no_target", "within_target"]
+    assert all(one.text == PROSE for one in found)
 
 
 def test_held_spans_come_first(lm: CausalLM) -> None:

@@ -120,6 +120,17 @@ def test_texts_beyond_the_models_positions_go_through(tmp_path: Path) -> None:
     assert 0 < lm.count(found) < lm.count(TEXT * 2)
 
 
+def test_without_words_contexts_stand_as_they_are(lm: CausalLM) -> None:
+    """`use_token_level_filter`: false."""
+    contexts = [f"{word} {TEXT[:150]} did n't ." for word in ("One.", "Two.", "Three.", "Four.")]
+    options = CompatOptions(context_budget="*1", use_token_level_filter=False)
+    made = Compat(lm, Counters(), options)
+    parts = made.compress_prompt(contexts, rate=0.5).split("\n\n")
+    assert 0 < len(parts) < 4
+    assert set(parts) < set(contexts)
+    assert made.fingerprint != Compat(lm, Counters(), CompatOptions(context_budget="*1")).fingerprint
+
+
 def test_where_the_reference_crashes_so_it_is_said(lm: CausalLM) -> None:
     """The original goes out instead."""
     with pytest.raises(CompressionError, match="one token"):
@@ -132,6 +143,8 @@ def test_it_is_a_profile_of_the_method(tmp_path: Path) -> None:
     method = Method("llmlingua", (("iterative_size", 50), ("profile", "compat"), ("weights", weights)))
     made = Engine(Counters()).compressor(method)
     assert isinstance(made, Compat)
+    # Whatever the machine does fast: in bf16 other tokens fall below the threshold.
+    assert "weights=float32" in made.fingerprint
     short, bare, long = made.compress(["A fox.", TEXT, TEXT], [Target(rate=0.5), Target(), Target(tokens=90)])
     assert (short.reason, bare.reason, long.reason) == ("not_shorter", "no_target", "")
     assert long.kept == ()

@@ -40,4 +40,7 @@ def test_what_is_not_known_is_refused(tmp_path: Path) -> None:
         reduce(TEXT, reduce_ratio=1.5)
     with pytest.raises(BadOption, match="level"):
         reduce(TEXT, reduce_level="paragraph")
+    with pytest.raises(BadOption, match="name weights"):
+        SelectiveContext("curie")
+    assert reduce(TEXT, 0.4, "sent") == reduce(TEXT, 0.4, "sentence")
     assert reduce(TEXT, 0.4, "phrase") == reduce(TEXT, 0.4, "word")

@@ -1,9 +1,14 @@
 """LLMLingua's arguments are done, handed to the method, or refused with a word; none is passed over."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from elision.compressors.base import Method
 from elision.compressors.errors import BadOption
-from elision.compressors.vocabulary import Segment, Wishes, read_arguments
+from elision.compressors.registry import check_method, option_defaults
+from elision.compressors.vocabulary import ELSEWHERE, Segment, Wishes, read_arguments
 
 LANGCHAIN = {
     "instruction": "Given this documents, please answer the final question",
@@ -64,6 +69,30 @@ REFERENCE: dict[str, object] = {
     "chunk_end_tokens": [".", "\n"],
     "strict_preserve_uncompressed": True,
 }
+
+
+METHODS = ("llmlingua", "longllmlingua", "llmlingua2", "selective_context")
+OF_SELECTIVE_CONTEXT = ("model_type", "lang", "reduce_ratio", "reduce_level")
+OF_A_COMPRESSOR = ("model_name", "device_map")
+
+
+@pytest.mark.parametrize("name", ["context", "ratio", *REFERENCE, *OF_SELECTIVE_CONTEXT, *OF_A_COMPRESSOR])
+def test_a_policy_takes_each_name_or_says_what_to_say_instead(name: str) -> None:
+    """An option of one method at least, or refused by all with the way that it is said in a policy."""
+    known = [method for method in METHODS if name in option_defaults(method)]
+    assert bool(known) != (name in ELSEWHERE)
+    for method in METHODS:
+        if name in ELSEWHERE:
+            with pytest.raises(BadOption, match=re.escape(ELSEWHERE[name])):
+                check_method(Method(method, ((name, ""),)))
+
+
+@pytest.mark.parametrize("name", ["context", "ratio", *REFERENCE, *OF_SELECTIVE_CONTEXT, *OF_A_COMPRESSOR])
+def test_the_page_names_each(name: str) -> None:
+    """Where it belongs in Python and in policies: the table of names."""
+    page = (Path(__file__).parents[2] / "docs/python.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert sum(f"`{name}`" in row.split("|")[1] for row in rows) == 1
 
 
 def test_arguments_are_sorted() -> None:
