@@ -160,7 +160,9 @@ class Nursery:
 
 def may_begin() -> bool:
     """Whether a nursery can be forked here: the system knows pidfds, and this process has no threads yet."""
-    if sys.platform != "linux" or len(list(Path("/proc/self/task").iterdir())) > 1:
+    # Python has each of them only where it was built on a system that does.
+    known = hasattr(os, "pidfd_open") and hasattr(os, "P_PIDFD") and hasattr(signal, "pidfd_send_signal")
+    if sys.platform != "linux" or not known or len(list(Path("/proc/self/task").iterdir())) > 1:
         return False
     try:
         os.close(os.pidfd_open(os.getpid()))
