@@ -76,7 +76,7 @@ class Bench:
         key = key_of(turn.request(), about, turn.contestant.name, turn.contestant.family)
         row = self._store.get(key)
         if row is None:
-            answer = self._workers.ask(turn.contestant.by, turn.request(), first and first.request())
+            answer = self._workers.ask(turn.contestant.by, turn.request(), first.request() if first else None)
             text = "\n\n".join(turn.contexts)
             counts = [self._counter.count(text), self._counter.count(answer.get("text", ""))]
             named = {"family": turn.contestant.family, "name": turn.contestant.name, "rate": turn.rate}
