@@ -299,6 +299,7 @@ def test_a_budget_of_any_size_is_read_as_it_was_written(lm: CausalLM, budget: st
         "kv": "exact",
         "use_context_level_filter": True,
         "use_sentence_level_filter": False,
+        "use_token_level_filter": True,
         "context_budget": budget,
     }
     read = Options.read(told)
