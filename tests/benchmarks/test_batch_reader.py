@@ -76,7 +76,7 @@ def test_answers_end_early_and_late(tiny: Tiny) -> None:
     prompts = drawn(30, 4, [5])
     often = Counter(token for _, said in tiny.batched.answers(prompts) for token in said)
     [(end, _)] = often.most_common(1)
-    ending = BatchModel(tiny.folder, "float32", [tiny.batched.tokenizer.id_to_token(end)])
+    ending = BatchModel(tiny.folder, "float32", [str(tiny.batched.tokenizer.id_to_token(end))])
     found = dict(ending.answers(prompts))
     assert [found[at] for at in range(30)] == [tiny.alone(one, [end]) for one in prompts]
     ended = [at for at, one in enumerate(prompts) if len(found[at]) < one.limit]
