@@ -7,7 +7,7 @@ Four things, each for `embedded` and for `frequency` in turn, so that who else i
 disturbs both: tokens of the input a second on two threads, text to text at a rate of one half;
 seconds from a fresh interpreter to the first shortened text, by `elision compress` and from Python;
 seconds from `elision serve` to readiness; memory of the proxy and its compressor, with a policy
-that names the method, at rest and after requests: of all processes, the nursery too. Linux only.
+that names the method, at rest, as requests end and soon after: of all processes, the nursery too. Linux only.
 """
 
 import argparse
@@ -39,6 +39,8 @@ MODEL = "gpt-4o"
 SIZES = (1000, 8000, 128_000)
 ASKED = (1000, 2000, 8000)
 _MIB = 2**10  # of KiB
+_REST_S = 2  # what starting, or a request, took is given back within a second
+_MOMENTS = {"at rest": "resting", "as the last answer comes": "working", "after requests": "after"}
 _FROM_PYTHON = """
 import sys
 from elision.compressors import compress
@@ -77,6 +79,7 @@ class Found:
     python_s: list[float] = field(default_factory=list)
     ready_s: list[float] = field(default_factory=list)
     resting: list[Memory] = field(default_factory=list)
+    working: list[Memory] = field(default_factory=list)
     after: list[Memory] = field(default_factory=list)
 
 
@@ -174,17 +177,19 @@ def _upstream() -> Iterator[str]:
 
 
 def served(found: dict[str, Found], rounds: int, folder: Path) -> None:
-    """Measure proxies: from start to readiness, and memory at rest and after requests."""
+    """Measure proxies: from start to readiness, and memory at rest, as requests end and soon after."""
     counters = Counters()
     texts = [text_of(size, counters) for size in ASKED]
     for _ in range(rounds):
         for name, one in found.items():
             with _upstream() as url, _proxy(name, folder, url) as (process, port, ready_s):
                 one.ready_s.append(ready_s)
-                time.sleep(2)  # what starting took is given back within a second
+                time.sleep(_REST_S)
                 one.resting.append(memory_of(process.tree()))
                 for text in texts * 3:
                     _ask(port, text)
+                one.working.append(memory_of(process.tree()))
+                time.sleep(_REST_S)
                 one.after.append(memory_of(process.tree()))
 
 
@@ -247,7 +252,7 @@ def table(found: dict[str, Found]) -> str:
     row("`elision compress FILE`, s", [one.command_s for one in every], ".2f")
     row("from Python, s", [one.python_s for one in every], ".2f")
     row("`elision serve` to ready, s", [one.ready_s for one in every], ".2f")
-    for told, kind in (("at rest", "resting"), ("after requests", "after")):
+    for told, kind in _MOMENTS.items():
         for unit in ("pss", "union", "rss"):
             values = [[getattr(memory, unit) for memory in getattr(one, kind)] for one in every]
             row(f"memory {told}, {unit}, MiB", values, ".0f")
