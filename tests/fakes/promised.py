@@ -173,14 +173,17 @@ READING: dict[str, st.SearchStrategy[OptionValue]] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Workshop:
     """Makes a method's compressors on tiny random weights, each once."""
 
     name: str
     weights: str
-    resources: Resources = field(default_factory=lambda: Resources(Counters(), threads=1), repr=False)
-    made: dict[Method, Compressor] = field(default_factory=dict, repr=False)
+    resources: Resources = field(default_factory=lambda: Resources(Counters(), threads=1))
+    made: dict[Method, Compressor] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Workshop({self.name})"  # of what it has made hypothesis would print all
 
     @classmethod
     def in_folder(cls, name: str, folder: Path, window: int = 4096) -> "Workshop":
@@ -228,17 +231,26 @@ def check_characters(text: str, target: Target, told: Told, outcome: Outcome) ->
     """No slice ends within what a reader takes for one character, but where something that stays does."""
     edges = {at for span in held(text, target, told) for at in (span.start, span.end)}
     for span in outcome.kept:
-        assert may_cut(text, span.start) or span.start in edges, text[span.start - 3 : span.start + 3]
-        assert may_cut(text, span.end) or span.end in edges, text[span.end - 3 : span.end + 3]
+        for at in (span.start, span.end):
+            assert _apart(text, at) or at in edges, text[max(at - 3, 0) : at + 3]
+
+
+def _apart(text: str, at: int) -> bool:
+    """Whether a character that readers see ends here; a mark upon a blank is one by itself."""
+    return may_cut(text, at) or (text[at - 1].isspace() and text[at] != "\n")
 
 
 def held(text: str, target: Target, told: Told) -> tuple[Span, ...]:
     """Return what must stay: what is protected, digits and strings that are forced."""
+    return merged(_held_each(text, target, told))
+
+
+def _held_each(text: str, target: Target, told: Told) -> list[tuple[int, int]]:
     spans = [(span.start, span.end) for span in find_spans(text, target.protect)]
     spans += digit_spans(text) if told.get("force_reserve_digit") else ()
     if not told.get("drop_consecutive"):
         spans += occurrences(text, forced_strings(told))
-    return merged(spans)
+    return spans
 
 
 def forced_strings(told: Told) -> tuple[str, ...]:
@@ -251,17 +263,15 @@ def check_held(text: str, target: Target, told: Told, outcome: Outcome, *, docum
     """What must stay is there whole; with `documents`, unless its whole document has gone."""
     if outcome.reason:
         return
+    # What stays may touch what goes with the next document: each by itself, then.
+    wanted = [Span(*one) for one in _held_each(text, target, told)] if documents else held(text, target, told)
     gone = _gone(text, target, outcome.kept) if documents else ()
-    at, kept = 0, sorted(outcome.kept)
-    for span in held(text, target, told):
+    for span in wanted:
         inner = text[span.start : span.end]
         start, end = span.end - len(inner.lstrip()), span.start + len(inner.rstrip())
         if start >= end or any(one.start <= start and end <= one.end for one in gone):
             continue
-        while at < len(kept) and kept[at].end < end:
-            at += 1
-        assert at < len(kept), text[start:end]
-        assert kept[at].start <= start, text[start:end]
+        assert any(one.start <= start and end <= one.end for one in outcome.kept), text[start:end]
 
 
 def _gone(text: str, target: Target, kept: Sequence[Span]) -> list[Span]:
