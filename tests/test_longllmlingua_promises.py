@@ -4,12 +4,12 @@ A few dozen texts in every run; ten thousand with `make test ARGS="-m fuzz -k lo
 """
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from elision.compressors.base import Outcome, Target
 from fakes import promised
-from fakes.promised import MODEL, Told, Workshop, shortened
+from fakes.promised import FEW, MANY, MODEL, Told, Workshop, shortened
 
 OPTIONS = promised.options(
     **promised.READING,
@@ -23,10 +23,6 @@ OPTIONS = promised.options(
     dynamic_context_compression_ratio=st.sampled_from((0.0, 0.3, -0.3, 1.0, -1.0)),
     use_token_level_filter=st.booleans(),
 )
-FEW = settings(
-    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,)
-)
-MANY = settings(FEW, max_examples=10_000, phases=(Phase.generate, Phase.shrink))
 
 
 @pytest.fixture(scope="module")

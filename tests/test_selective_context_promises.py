@@ -4,21 +4,17 @@ A few dozen texts in every run; ten thousand with `make test ARGS="-m fuzz -k se
 """
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from elision.compressors.base import Outcome, Target
+from elision.compressors.base import Target
 from fakes import promised
-from fakes.promised import MODEL, Told, Workshop, shortened
+from fakes.promised import FEW, MANY, Told, Workshop, hold_in_order, shortened
 
 OPTIONS = promised.options(
     level=st.sampled_from(("sentence", "phrase", "word", "token")),
     agg=st.sampled_from(("mean", "sum")),
 )
-FEW = settings(
-    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,)
-)
-MANY = settings(FEW, max_examples=10_000, phases=(Phase.generate, Phase.shrink))
 
 
 @pytest.fixture(scope="module")
@@ -26,25 +22,11 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop.in_folder("selective_context", tmp_path_factory.mktemp("lm"))
 
 
-def hold(workshop: Workshop, text: str, target: Target, told: Told) -> Outcome:
-    """Compress a text and hold what comes of it against every promise."""
-    compressor = workshop(told)
-    outcome = shortened(compressor, text, target)
-    promised.check(workshop, text, target, outcome)
-    promised.check_order(outcome)
-    promised.check_characters(text, target, told, outcome)
-    promised.check_held(text, target, told, outcome)
-    if not outcome.reason and outcome.tokens_after > promised.budget_of(target, outcome.tokens_before):
-        least = shortened(compressor, text, Target(tokens=1, model=MODEL, protect=target.protect))
-        assert outcome.text == least.text
-    return outcome
-
-
 @FEW
 @given(promised.texts, promised.targets(), OPTIONS)
 def test_every_promise_holds(workshop: Workshop, text: str, target: Target, told: Told) -> None:
     """Slices in order, what must stay whole, characters whole, counted exactly, within the budget."""
-    outcome = hold(workshop, text, target, told)
+    outcome = hold_in_order(workshop, text, target, told)
     assert outcome.method == "selective_context"
 
 
@@ -69,5 +51,5 @@ def test_every_promise_holds_ten_thousand_times(
     workshop: Workshop, text: str, target: Target, told: Told
 ) -> None:
     """The same, for as long as it takes; twice is as once."""
-    outcome = hold(workshop, text, target, told)
+    outcome = hold_in_order(workshop, text, target, told)
     assert shortened(workshop(told), text, target) == outcome
