@@ -124,14 +124,16 @@ class Sharing:
         planned, sent = self.planned, sent_tokens(self.recalled)
         for head in self._mine():
             found = head.known(self.recalled.others, planned.terms, self.now_s)
-            if found is None or is_uncached(_before(planned, head, found[0]), outlook_of(planned, {})):
+            if found is None:
                 continue
             number, seen = found
+            before = _before(planned, head, number)
+            if is_uncached(before, outlook_of(planned, {})):
+                continue
             begun = _repeated(planned, head, number, seen.targets, sent)
             begun = begun or _by_units(planned, head, number, sent)
             if begun.decisions:
                 decisions = tuple(_with_others(planned, head, begun, self.new))
-                before = _before(planned, head, number)
                 return Steady(decisions, tuple(begun.fates), begun.how, before, begun.after)
         return Steady(tuple(one for one in planned.plan.decisions if one.segment.message in self.new))
 
@@ -159,9 +161,12 @@ def foreseen_head(planned: Planned) -> tuple[int, int] | None:
     """
     head = first_head(planned)
     last = -1 if head is None else _last_material(planned, head)
-    if head is None or last < 0 or is_uncached(_before(planned, head, last), outlook_of(planned, {})):
+    if head is None or last < 0:
         return None
-    return _before(planned, head, last), _by_units(planned, head, last, {}).after
+    before = _before(planned, head, last)
+    if is_uncached(before, outlook_of(planned, {})):
+        return None
+    return before, _by_units(planned, head, last, {}).after
 
 
 def _last_material(planned: Planned, head: Head) -> int:
